@@ -1,0 +1,1 @@
+"""The training half: data, networks, evaluation and export. Never imports fastapi."""

@@ -1,0 +1,80 @@
+"""Waveform to log-mel frames, written with operators that every ONNX provider has.
+
+There is no STFT kernel on the CUDA provider, so the DFT is a strided convolution with the windowed
+cosines and sines as kernels: framing, window and transform in one operator. `tests/model_export`
+holds it against torchaudio's MelSpectrogram.
+"""
+
+import math
+from dataclasses import dataclass
+
+import torch
+import torchaudio.functional
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+@dataclass(frozen=True, slots=True)
+class FrontEndConfig:
+    """Analysis parameters; the defaults are those of the paper (16 kHz, half-overlapped frames, 40 mels).
+
+    Attributes:
+        log: natural logarithm of the mel magnitudes; False keeps them linear, as the authors' script did.
+        floor: mel magnitudes below it count as it (about -100 dB of full scale).
+    """
+
+    sample_rate: int = 16_000
+    n_fft: int = 512
+    hop: int = 256
+    n_mels: int = 40
+    log: bool = True
+    floor: float = 1e-4
+
+
+class LogMel(nn.Module):
+    """Standardized (log) mel magnitudes of a waveform.
+
+    Without padding: frame t covers samples [hop t, hop t + n_fft), so S samples give
+    (S - n_fft) // hop + 1 frames.
+    """
+
+    mean: Tensor
+    scale: Tensor
+    dft: Tensor
+    mel: Tensor
+
+    def __init__(self, config: FrontEndConfig) -> None:
+        super().__init__()
+        self.config = config
+        bins = config.n_fft // 2 + 1
+        phase = (
+            2 * math.pi * torch.outer(torch.arange(bins), torch.arange(config.n_fft)).double() / config.n_fft
+        )
+        window = torch.hamming_window(config.n_fft, periodic=True, dtype=torch.float64)
+        dft = torch.cat([phase.cos() * window, -phase.sin() * window])  # (2 bins, n_fft)
+        self.register_buffer("dft", dft.float()[:, None], persistent=False)  # (2 bins, 1, n_fft)
+        mel = torchaudio.functional.melscale_fbanks(
+            bins, 0.0, config.sample_rate / 2, config.n_mels, config.sample_rate, norm=None, mel_scale="htk"
+        )  # (bins, mels)
+        self.register_buffer("mel", mel.t().contiguous(), persistent=False)  # (mels, bins)
+        self.register_buffer("mean", torch.zeros(config.n_mels))
+        self.register_buffer("scale", torch.ones(config.n_mels))
+
+    def compressed(self, waveform: Tensor) -> Tensor:
+        """(batch, samples) in [-1, 1] to unstandardized features, (batch, frames, mels)."""
+        spectrum = F.conv1d(waveform[:, None], self.dft, stride=self.config.hop)  # (batch, 2 bins, frames)
+        real, imaginary = spectrum.chunk(2, dim=1)  # each (batch, bins, frames)
+        magnitude = (real.square() + imaginary.square()).sqrt()
+        mel = self.mel @ magnitude / self.config.n_fft  # (batch, mels, frames)
+        if self.config.log:
+            mel = mel.clamp(min=self.config.floor).log()
+        return mel.transpose(1, 2)  # (batch, frames, mels)
+
+    def forward(self, waveform: Tensor) -> Tensor:
+        """(batch, samples) in [-1, 1] to standardized features, (batch, frames, mels)."""
+        return (self.compressed(waveform) - self.mean) * self.scale
+
+    def standardize(self, mean: Tensor, std: Tensor) -> None:
+        """Fix the per-band mean and standard deviation, each (mels,), measured on training data."""
+        self.mean.copy_(mean)
+        self.scale.copy_(1.0 / std.clamp(min=1e-5))

@@ -1,0 +1,1 @@
+"""One network a file, written to be read beside its paper."""

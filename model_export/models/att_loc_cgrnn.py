@@ -1,0 +1,77 @@
+"""ATT-LOC CGRNN: attention and localization on a convolutional recurrent network.
+
+Y. Xu, Q. Kong, Q. Huang, W. Wang, M. D. Plumbley, "Attention and Localization based on a Deep
+Convolutional Recurrent Model for Weakly Supervised Audio Tagging", Interspeech 2017. The equation
+numbers below are the paper's. Where the paper is silent and the authors' two published scripts
+differ, `AttLocConfig` holds the choice.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from model_export.models.prediction import Prediction
+
+
+@dataclass(frozen=True, slots=True)
+class AttLocConfig:
+    """Sizes of the paper (section 4.1), and what it leaves open.
+
+    Attributes:
+        labels: outputs, the unscored silence class included where one is trained.
+        attend: X(t) of Eq. 3 and 6: the mel values of the frame or the pooled CNN output.
+        gate: what Z_att multiplies before the tag layers: the CNN output (Eq. 4) or the GRU output.
+        dropout: before the output layer.
+    """
+
+    labels: int = 8
+    n_mels: int = 40
+    filters: int = 128
+    kernel: int = 30
+    gru_units: int = 128
+    gru_layers: int = 3
+    hidden: int = 500
+    attend: Literal["mel", "cnn"] = "cnn"
+    gate: Literal["cnn", "gru"] = "cnn"
+    dropout: float = 0.2
+
+
+class AttLocCGRNN(nn.Module):
+    """Chunk-level tags with frame-level attention and localization, learned from chunk labels only."""
+
+    def __init__(self, config: AttLocConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.conv = nn.Conv2d(1, config.filters, (1, config.kernel))
+        attended = config.n_mels if config.attend == "mel" else config.filters
+        self.attention = nn.Linear(attended, 1)
+        self.localization = nn.Linear(attended, config.labels)
+        self.gru = nn.GRU(
+            config.filters, config.gru_units, config.gru_layers, batch_first=True, bidirectional=True
+        )
+        self.hidden = nn.Linear(2 * config.gru_units, config.hidden)
+        self.dropout = nn.Dropout(config.dropout)
+        self.output = nn.Linear(config.hidden, config.labels)
+
+    def forward(self, mel: Tensor) -> Prediction:
+        """(batch, frames, mels) standardized features to a `Prediction`."""
+        cnn = self.conv(mel[:, None])  # (batch, filters, frames, mels - kernel + 1)
+        # ReLU and maximum commute; after the pooling it costs an eleventh.
+        cnn = cnn.amax(dim=3).relu().transpose(1, 2)  # Y_cnn: (batch, frames, filters)
+
+        x = mel if self.config.attend == "mel" else cnn  # X(t)
+        attention = self.attention(x).sigmoid()  # Eq. 3: (batch, frames, 1)
+        localization = self.localization(x).softmax(dim=2)  # Eq. 6: (batch, frames, labels)
+
+        gated = attention * cnn if self.config.gate == "cnn" else cnn  # Eq. 4
+        recurrent, _ = self.gru(gated)  # (batch, frames, 2 gru_units)
+        if self.config.gate == "gru":
+            recurrent = attention * recurrent
+        hidden = self.dropout(self.hidden(recurrent).relu())  # (batch, frames, hidden)
+        output = self.output(hidden).sigmoid()  # O(t): (batch, frames, labels)
+
+        presence = attention * output * localization  # Eq. 7
+        tags = presence.sum(dim=1) / localization.sum(dim=1).clamp(min=torch.finfo(mel.dtype).tiny)  # Eq. 8
+        return Prediction(tags, attention[:, :, 0], localization, presence)

@@ -1,0 +1,1 @@
+"""From audio bytes to tags, events and curves: numpy and ONNX Runtime, nothing of HTTP."""

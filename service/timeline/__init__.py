@@ -1,0 +1,1 @@
+"""Events on the clock: SQLite by default, PostgreSQL for many replicas."""
