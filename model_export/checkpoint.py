@@ -1,0 +1,55 @@
+"""Reading what training wrote."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from model_export.config import TrainConfig
+from model_export.models.waveform_tagger import WaveformTagger
+from service.engine.errors import BundleError
+
+CONFIG_KEY = "attloc_config"
+DATA_KEY = "attloc_data"
+PREFIX = "tagger."
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A trained tagger and where it comes from.
+
+    Attributes:
+        tagger: in evaluation mode; the averaged weights where averaging was on.
+        config: of the run.
+        data: by set name, the manifest of the mixtures the run read, and the best validation figures.
+        epoch: counted from 0.
+        step: optimizer steps taken.
+    """
+
+    tagger: WaveformTagger
+    config: TrainConfig
+    data: dict[str, Any]
+    epoch: int
+    step: int
+
+
+def load_checkpoint(path: Path) -> Checkpoint:
+    """Read a `.ckpt` of `python -m model_export train`.
+
+    Raises:
+        BundleError: the file is no such checkpoint.
+    """
+    try:
+        stored = torch.load(path, map_location="cpu", weights_only=True)
+        config = TrainConfig.from_dict(stored[CONFIG_KEY])
+        weights = {
+            name.removeprefix(PREFIX): value
+            for name, value in stored["state_dict"].items()
+            if name.startswith(PREFIX)
+        }
+    except (OSError, RuntimeError, KeyError, ValueError) as error:
+        raise BundleError(f"{path} is no checkpoint of this project's training: {error}") from error
+    tagger = WaveformTagger.build(config.frontend, config.network)
+    tagger.load_state_dict(weights)
+    return Checkpoint(tagger.eval(), config, stored.get(DATA_KEY, {}), stored["epoch"], stored["global_step"])

@@ -1,0 +1,90 @@
+"""Every number of a training run, in one place; stored in each checkpoint."""
+
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+from pydantic import TypeAdapter
+
+from model_export.data.labels import CHIME_HOME
+from model_export.frontend import FrontEndConfig
+from model_export.models.att_loc_cgrnn import AttLocConfig
+from service.engine.card import Label
+
+
+@dataclass(frozen=True, slots=True)
+class AugmentConfig:
+    """What is varied anew each time a training chunk is seen; on the log-mel features, so it costs little.
+
+    Attributes:
+        mix_share: share of chunks onto which another chunk of the batch is added (energies add, labels unite).
+        mix_gain_db: the added chunk's gain, uniform in this interval.
+        gain_db: standard deviation of the level.
+        filter_db: standard deviation of a random smooth frequency response, at `filter_points` mel bands.
+        filter_points: bands between which the response is interpolated.
+        time_masks: stretches of up to `time_mask_frames` frames set to the mean.
+        time_mask_frames: frames.
+        frequency_masks: groups of up to `frequency_mask_bands` bands set to the mean.
+        frequency_mask_bands: mel bands.
+    """
+
+    mix_share: float = 0.2
+    mix_gain_db: tuple[float, float] = (-6.0, 6.0)
+    gain_db: float = 4.0
+    filter_db: float = 3.0
+    filter_points: int = 6
+    time_masks: int = 1
+    time_mask_frames: int = 12
+    frequency_masks: int = 1
+    frequency_mask_bands: int = 5
+
+
+@dataclass(frozen=True, slots=True)
+class TrainConfig:
+    """A training run.
+
+    Attributes:
+        labels: the outputs, in order; an unscored one is trained but neither selected on nor reported.
+        batch_size: chunks a step.
+        learning_rate: of Adam, at its highest; falls to a hundredth of it along a cosine.
+        warmup_share: share of all steps in which the rate rises linearly from nothing.
+        gradient_norm: gradients are scaled down to this norm.
+        ema_decay: of the averaged weights that are validated and shipped; 0 for no averaging.
+        precision: bf16-mixed runs the matrix products in bfloat16, a third faster on recent CPUs.
+        threads: of torch.
+    """
+
+    labels: tuple[Label, ...] = CHIME_HOME
+    frontend: FrontEndConfig = field(default_factory=FrontEndConfig)
+    network: AttLocConfig = field(default_factory=AttLocConfig)
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    seed: int = 1
+    epochs: int = 20
+    batch_size: int = 64
+    learning_rate: float = 1e-3
+    warmup_share: float = 0.02
+    weight_decay: float = 0.0
+    gradient_norm: float = 1.0
+    ema_decay: float = 0.998
+    precision: Literal["32-true", "bf16-mixed"] = "bf16-mixed"
+    threads: int = 2
+
+    def __post_init__(self) -> None:
+        if self.network.labels != len(self.labels):
+            raise ValueError(f"network has {self.network.labels} outputs for {len(self.labels)} labels")
+        if self.network.n_mels != self.frontend.n_mels:
+            raise ValueError(
+                f"network reads {self.network.n_mels} mels, front-end gives {self.frontend.n_mels}"
+            )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, as stored in a checkpoint."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> "TrainConfig":
+        """The inverse of `to_dict`; also reads what JSON makes of it.
+
+        Raises:
+            pydantic.ValidationError: a field is missing a valid value.
+        """
+        return TypeAdapter(cls).validate_python(values)
