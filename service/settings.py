@@ -1,0 +1,151 @@
+"""Every setting of the service: one `ATTLOC_*` environment variable each, all with defaults."""
+
+import difflib
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from service.engine.errors import AttLocError
+
+PREFIX = "ATTLOC_"
+MIB = 1024 * 1024
+
+
+class SettingsError(AttLocError):
+    """An environment variable holds a value the service cannot use, or is not one of its own."""
+
+
+class Settings(BaseSettings):
+    """What an operator may choose; units are in the names."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid")
+
+    host: Annotated[str, Field(description="Address to listen on; beyond loopback, set API keys.")] = (
+        "127.0.0.1"
+    )
+    port: Annotated[int, Field(ge=0, le=65535, description="TCP port; 0 takes a free one.")] = 8000
+    model: Annotated[Path, Field(description="The exported graph, an `attloc` ONNX file.")] = Path(
+        "weights/att_loc_cgrnn.onnx"
+    )
+    device: Annotated[
+        Literal["auto", "cpu", "cuda"],
+        Field(description="Where the graph runs; `cuda` is strict and refuses to start without one."),
+    ] = "auto"
+    workers: Annotated[
+        int | None,
+        Field(ge=1, le=1024, description="Inference threads; unset: what cgroup and affinity allow."),
+    ] = None
+    queue_windows: Annotated[
+        int, Field(ge=1, description="Model windows that may wait; beyond it new recordings get 503.")
+    ] = 4096
+    deadline_s: Annotated[
+        float, Field(gt=0, le=3600, description="Seconds a recording may take once received; beyond it 504.")
+    ] = 60.0
+    max_body_bytes: Annotated[
+        int, Field(ge=1, description="Largest request body in bytes; beyond it 413.")
+    ] = 700 * MIB
+    max_duration_s: Annotated[
+        float, Field(gt=0, description="Longest recording in seconds of decoded audio; beyond it 413.")
+    ] = 3600.0
+    max_uploads: Annotated[
+        int, Field(ge=1, description="Recordings received or analysed at once; beyond it 503.")
+    ] = 64
+    read_timeout_s: Annotated[
+        float,
+        Field(gt=0, description="Longest silence of a client that is sending its request; beyond it 408."),
+    ] = 10.0
+    data_dir: Annotated[Path, Field(description="Directory of the SQLite database.")] = Path("data")
+    database_url: Annotated[
+        str | None,
+        Field(description="SQLAlchemy URL of the timeline; unset: SQLite in `ATTLOC_DATA_DIR`.", repr=False),
+    ] = None
+    retention_days: Annotated[
+        float | None,
+        Field(gt=0, description="Recordings older than this are forgotten; unset: kept for ever."),
+    ] = None
+    api_keys_file: Annotated[
+        Path | None, Field(description="File of hashed API keys; as soon as it holds one, keys are required.")
+    ] = None
+    max_streams: Annotated[
+        int,
+        Field(
+            ge=0, description="Event streams (SSE) and live inputs (WebSocket) open at once; beyond it 503."
+        ),
+    ] = 64
+    heartbeat_s: Annotated[
+        float, Field(gt=0, description="Seconds between heartbeats of an idle event stream.")
+    ] = 15.0
+    grace_s: Annotated[
+        float, Field(ge=0, description="Seconds that accepted work may still take after SIGTERM.")
+    ] = 30.0
+    log_level: Annotated[
+        Literal["debug", "info", "warning", "error"], Field(description="Least severity that is logged.")
+    ] = "info"
+    log_format: Annotated[
+        Literal["auto", "json", "text"],
+        Field(description="One JSON object a line, or text; `auto` is text on a terminal."),
+    ] = "auto"
+
+    @field_validator("workers", "database_url", "retention_days", "api_keys_file", mode="before")
+    @classmethod
+    def _empty_is_unset(cls, value: Any) -> Any:
+        """Compose files and shells set a variable to nothing where they mean to leave it out."""
+        return None if value == "" else value
+
+    @property
+    def timeline_url(self) -> str:
+        """SQLAlchemy URL of the timeline."""
+        return self.database_url or f"sqlite:///{self.data_dir / 'timeline.db'}"
+
+    @property
+    def loopback(self) -> bool:
+        """Whether only this machine can reach the service."""
+        return self.host in {"localhost", "::1"} or self.host.startswith("127.")
+
+
+def read_settings() -> Settings:
+    """Settings from the `ATTLOC_*` variables of the environment.
+
+    Raises:
+        SettingsError: a value out of type or range, or a variable that is none of ours; the message
+            names each variable, what it holds and what would be right.
+    """
+    known = [variable(field) for field in Settings.model_fields]
+    complaints = [
+        _unknown(name, known)
+        for name in os.environ
+        if name.upper().startswith(PREFIX) and name.upper() not in known
+    ]
+    settings = None
+    try:
+        settings = Settings()
+    except ValidationError as error:
+        complaints += [
+            f"{variable(str(details['loc'][0]))}={details['input']!r}: {details['msg']}"
+            for details in error.errors()
+        ]
+    if settings is None or complaints:
+        raise SettingsError("\n".join(complaints))
+    return settings
+
+
+def variable(field: str) -> str:
+    """The environment variable of a field of `Settings`."""
+    return PREFIX + field.upper()
+
+
+def describe() -> list[tuple[str, str, str]]:
+    """(variable, default, description) of every setting, in the order of the class."""
+    return [
+        (variable(name), "unset" if field.default is None else str(field.default), field.description or "")
+        for name, field in Settings.model_fields.items()
+    ]
+
+
+def _unknown(name: str, known: Iterable[str]) -> str:
+    near = difflib.get_close_matches(name.upper(), known, n=1)
+    return f"{name} is no setting of this service" + (f"; did you mean {near[0]}?" if near else "")

@@ -1,0 +1,63 @@
+import os
+from pathlib import Path
+
+import pytest
+
+from service.settings import PREFIX, Settings, SettingsError, describe, read_settings
+
+
+@pytest.fixture
+def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """An environment without any setting of ours."""
+    for name in [name for name in os.environ if name.startswith(PREFIX)]:
+        monkeypatch.delenv(name)
+    return monkeypatch
+
+
+def test_everything_has_a_default_and_a_description(environment: pytest.MonkeyPatch) -> None:
+    settings = read_settings()
+    assert settings.host == "127.0.0.1"
+    assert settings.port == 8000
+    assert settings.model == Path("weights/att_loc_cgrnn.onnx")
+    assert settings.device == "auto"
+    assert settings.timeline_url == "sqlite:///data/timeline.db"
+    assert all(description for _, _, description in describe())
+    assert len(describe()) == len(Settings.model_fields)
+
+
+def test_reads_the_environment(environment: pytest.MonkeyPatch) -> None:
+    environment.setenv("ATTLOC_PORT", "9000")
+    environment.setenv("ATTLOC_DATABASE_URL", "postgresql://db/attloc")
+    settings = read_settings()
+    assert settings.port == 9000
+    assert settings.timeline_url == "postgresql://db/attloc"
+
+
+def test_empty_means_unset(environment: pytest.MonkeyPatch) -> None:
+    environment.setenv("ATTLOC_WORKERS", "")
+    environment.setenv("ATTLOC_RETENTION_DAYS", "")
+    assert read_settings().workers is None
+    assert read_settings().retention_days is None
+
+
+def test_an_ill_value_is_named_with_what_would_be_right(environment: pytest.MonkeyPatch) -> None:
+    environment.setenv("ATTLOC_PORT", "eighty")
+    environment.setenv("ATTLOC_DEVICE", "tpu")
+    with pytest.raises(SettingsError) as caught:
+        read_settings()
+    message = str(caught.value)
+    assert "ATTLOC_PORT='eighty'" in message
+    assert "integer" in message
+    assert "ATTLOC_DEVICE='tpu'" in message
+    assert "'cuda'" in message
+
+
+def test_a_misspelt_variable_is_refused_and_the_right_one_suggested(environment: pytest.MonkeyPatch) -> None:
+    environment.setenv("ATTLOC_MAX_DURATION", "60")
+    with pytest.raises(SettingsError, match=r"ATTLOC_MAX_DURATION is no setting.*ATTLOC_MAX_DURATION_S"):
+        read_settings()
+
+
+@pytest.mark.parametrize(("host", "loopback"), [("127.0.0.1", True), ("::1", True), ("0.0.0.0", False)])
+def test_loopback(host: str, loopback: bool) -> None:
+    assert Settings(host=host).loopback is loopback
