@@ -1,0 +1,142 @@
+"""A trained network to the one file that is served: waveform in, model card inside."""
+
+import json
+import warnings
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import onnx
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from model_export.calibration import Calibration
+from model_export.models.prediction import Prediction
+from model_export.models.waveform_tagger import WaveformTagger
+from model_export.parity import BATCHES, check_parity, check_structure, inference_session, lengths, waveforms
+from service.engine.card import METADATA_KEY, Label, ModelCard, SelfTest
+
+OPSET = 17
+_SELF_TEST_FRAMES = 31
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """A tagger and what a graph says about it.
+
+    Attributes:
+        name: model name, as in URLs.
+        tagger: waveform to a `Prediction`.
+        labels: in the order of the tagger's label axis.
+        window_seconds: length of the chunks it was trained on.
+        training: free-form: data, recipe, seed, git revision.
+    """
+
+    name: str
+    tagger: WaveformTagger
+    labels: tuple[Label, ...]
+    window_seconds: float = 4.0
+    training: dict[str, Any] = field(default_factory=dict)
+
+
+def export(
+    trained: Trained,
+    path: Path,
+    calibration: Calibration | None = None,
+    metrics: dict[str, Any] | None = None,
+    batches: tuple[int, ...] = BATCHES,
+) -> dict[str, float]:
+    """Write the graph, or nothing: it appears at `path` only once it has passed every check.
+
+    Args:
+        trained: what to export.
+        path: of the .onnx file; its folder exists.
+        calibration: thresholds and event decoders; the undecided defaults if None.
+        metrics: free-form, into the card.
+        batches: batch sizes of the parity gate.
+
+    Returns:
+        The largest absolute difference to PyTorch, by output.
+
+    Raises:
+        BundleError: the graph differs from PyTorch, is not self-contained or invalid.
+    """
+    tagger = trained.tagger.cpu().eval()
+    config = tagger.frontend.config
+    # Beside its destination, so that the last step is an atomic rename.
+    with TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
+        draft = Path(folder) / path.name
+        trace(tagger, config.n_fft, draft)
+        card = describe(trained, calibration or Calibration.default(trained.labels), metrics or {}, draft)
+        embed(card, draft)
+        check_structure(draft)
+        inputs = waveforms(batches, lengths(config.n_fft, config.hop, config.sample_rate))
+        differences = check_parity(tagger, draft, inputs)
+        draft.replace(path)
+    return differences
+
+
+def trace(module: nn.Module, n_fft: int, path: Path) -> None:
+    """Write the bare graph, batch and samples dynamic.
+
+    By the legacy exporter: the newer one froze the frame axis in the outputs' shapes and put the
+    weights into a second file.
+    """
+    frames = {0: "batch", 1: "frames"}
+    axes = {"waveform": {0: "batch", 1: "samples"}, "tags": {0: "batch"}}
+    axes |= dict.fromkeys(("attention", "localization", "presence"), frames)
+    with warnings.catch_warnings():
+        # The exporter is deprecated, and it warns of what the parity gate then proves: that a traced
+        # GRU takes other batch sizes and lengths than the example's.
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            module,
+            (torch.zeros(2, 4 * n_fft),),
+            path,
+            input_names=["waveform"],
+            output_names=list(Prediction._fields),
+            dynamic_axes=axes,
+            opset_version=OPSET,
+            dynamo=False,
+        )
+
+
+def describe(trained: Trained, calibration: Calibration, metrics: dict[str, Any], graph: Path) -> ModelCard:
+    """The card of a graph; its self-test vector is what the graph answers here and now."""
+    config = trained.tagger.frontend.config
+    samples = self_test_waveform(config.n_fft + (_SELF_TEST_FRAMES - 1) * config.hop)
+    (tags,) = inference_session(graph).run(["tags"], {"waveform": samples[None]})
+    return ModelCard(
+        name=trained.name,
+        labels=trained.labels,
+        sample_rate=config.sample_rate,
+        n_fft=config.n_fft,
+        hop=config.hop,
+        n_mels=config.n_mels,
+        window_seconds=trained.window_seconds,
+        tag_thresholds=calibration.tag_thresholds,
+        events=calibration.events,
+        self_test=SelfTest(SelfTest.encode(samples), tuple(float(tag) for tag in tags[0])),
+        training=trained.training | {"calibration": calibration.source},
+        metrics=metrics,
+    )
+
+
+def embed(card: ModelCard, path: Path) -> None:
+    """Put the card into the graph file."""
+    model = onnx.load(path)
+    onnx.helper.set_model_props(model, {METADATA_KEY: card.to_json()})
+    model.producer_name = "attloc"
+    model.doc_string = json.dumps([label.name for label in card.labels])
+    onnx.save(model, path)
+
+
+def self_test_waveform(samples: int) -> NDArray[np.float32]:
+    """(samples,) float32: a rising tone in noise that grows from silence, so that every band is used."""
+    time = np.linspace(0.0, 1.0, samples)
+    tone = np.sin(2 * np.pi * samples * (0.01 + 0.2 * time) * time)
+    noise = np.random.default_rng(0).standard_normal(samples)
+    return ((0.2 * tone + 0.1 * noise) * time).astype(np.float32)

@@ -1,0 +1,118 @@
+"""The gate every exported graph passes: ONNX Runtime answers as PyTorch does, at any batch and length."""
+
+import itertools
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from model_export.models.prediction import Prediction
+from service.engine.errors import BundleError
+
+TOLERANCE = 1e-5
+BATCHES = (1, 2, 3, 4, 5)
+_ODD_SECONDS = (0.1, 1.0, 4.0, 7.3, 20.0)
+
+
+def inference_session(path: Path, threads: int = 1) -> Any:
+    """A CPU session on a graph file, its telemetry off (onnxruntime reads the variable when imported)."""
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+
+
+def lengths(n_fft: int, hop: int, sample_rate: int) -> tuple[int, ...]:
+    """Sample counts to try: one frame, around the second frame, odd ones, up to 20 s."""
+    edges = (n_fft, n_fft + 1, n_fft + hop - 1, n_fft + hop, n_fft + 3 * hop + 7)
+    return edges + tuple(round(seconds * sample_rate) + (1 if seconds < 4 else 0) for seconds in _ODD_SECONDS)
+
+
+def waveforms(
+    batches: tuple[int, ...], samples: tuple[int, ...], seed: int = 0
+) -> Iterator[NDArray[np.float32]]:
+    """(batch, samples) float32 for every combination: digital silence, then noise from faint to clipped."""
+    random = np.random.default_rng(seed)
+    levels = np.array([0.1, 0.0, 1e-3, 0.9, 3.0])
+    for batch, length in itertools.product(batches, samples):
+        noise = random.standard_normal((batch, length)) * levels[:batch, None]
+        yield noise.clip(-1, 1).astype(np.float32)
+
+
+def check_structure(path: Path) -> None:
+    """Refuse a graph that is not one valid self-contained file, or whose GRUs are not PyTorch's.
+
+    Raises:
+        BundleError: weights outside the file, an invalid graph, or a GRU without `linear_before_reset`
+            (the reset gate of the paper's reference [21] and of PyTorch differ in it).
+    """
+    model = onnx.load(path, load_external_data=False)
+    constants = [attribute.t for node in model.graph.node for attribute in node.attribute]
+    outside = [tensor.name for tensor in (*model.graph.initializer, *constants) if tensor.data_location]
+    if outside:
+        raise BundleError(f"{path} keeps weights in another file: {outside}")
+    try:
+        onnx.checker.check_model(model, full_check=True)
+    except onnx.checker.ValidationError as error:
+        raise BundleError(f"{path} is no valid ONNX graph: {error}") from error
+    for node in model.graph.node:
+        if node.op_type == "GRU":
+            attributes = {attribute.name: attribute.i for attribute in node.attribute}
+            if attributes.get("linear_before_reset") != 1:
+                raise BundleError(f"GRU {node.name!r} of {path} has linear_before_reset 0, PyTorch's is 1")
+
+
+def largest_differences(
+    module: nn.Module, path: Path, inputs: Iterator[NDArray[np.float32]]
+) -> dict[str, float]:
+    """Largest absolute difference between PyTorch and ONNX Runtime, by output.
+
+    Args:
+        module: waveform (batch, samples) to a `Prediction`, in evaluation mode.
+        path: the graph exported from it.
+        inputs: waveforms, each (batch, samples) float32.
+
+    Raises:
+        BundleError: an output of another shape.
+    """
+    session = inference_session(path)
+    largest = dict.fromkeys(Prediction._fields, 0.0)
+    for waveform in inputs:
+        with torch.no_grad():
+            expected: Prediction = module(torch.from_numpy(waveform))
+        found = session.run(list(Prediction._fields), {"waveform": waveform})
+        for name, torch_output, onnx_output in zip(Prediction._fields, expected, found, strict=True):
+            if tuple(torch_output.shape) != onnx_output.shape:
+                raise BundleError(
+                    f"{name} of a {waveform.shape} waveform is {onnx_output.shape}, "
+                    f"{tuple(torch_output.shape)} in PyTorch"
+                )
+            difference = float(np.abs(torch_output.numpy() - onnx_output).max())
+            # A NaN must fail the gate, and max() would let it pass.
+            largest[name] = difference if np.isnan(difference) else max(largest[name], difference)
+    return largest
+
+
+def check_parity(
+    module: nn.Module, path: Path, inputs: Iterator[NDArray[np.float32]], tolerance: float = TOLERANCE
+) -> dict[str, float]:
+    """`largest_differences`, refused where one is over the tolerance.
+
+    Raises:
+        BundleError: names the output and both numbers.
+    """
+    found = largest_differences(module, path, inputs)
+    for name, difference in found.items():
+        if not difference <= tolerance:
+            raise BundleError(
+                f"{name} of {path} differs from PyTorch by {difference:.2g}, over {tolerance:.0e}"
+            )
+    return found

@@ -1,0 +1,175 @@
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from torch import Tensor, nn
+
+from model_export.calibration import Calibration, CalibrationError
+from model_export.export import Trained, export, self_test_waveform
+from model_export.frontend import FrontEndConfig, LogMel
+from model_export.models.att_loc_cgrnn import AttLocConfig
+from model_export.models.prediction import Prediction
+from model_export.models.waveform_tagger import WaveformTagger
+from model_export.parity import (
+    check_parity,
+    check_structure,
+    inference_session,
+    largest_differences,
+    lengths,
+    waveforms,
+)
+from service.engine.card import METADATA_KEY, EventDecoder, Label, ModelCard
+from service.engine.errors import BundleError
+
+LABELS = (Label("c", "child speech"), Label("p", "percussive sound"), Label("S", "silence", scored=False))
+
+
+def trained(seed: int = 0) -> Trained:
+    torch.manual_seed(seed)
+    network = AttLocConfig(labels=3, filters=4, gru_units=3, gru_layers=2, hidden=5)
+    return Trained("small", WaveformTagger.build(FrontEndConfig(), network), LABELS, training={"seed": seed})
+
+
+def card_of(path: Path) -> ModelCard:
+    properties = {entry.key: entry.value for entry in onnx.load(path).metadata_props}
+    return ModelCard.from_json(properties[METADATA_KEY])
+
+
+def test_the_gate_grid_covers_one_frame_to_twenty_seconds() -> None:
+    tried = lengths(512, 256, 16_000)
+    assert min(tried) == 512
+    assert max(tried) == 20 * 16_000
+    assert any(length % 2 for length in tried)
+    shapes = {waveform.shape for waveform in waveforms((1, 5), (512, 513))}
+    assert shapes == {(1, 512), (1, 513), (5, 512), (5, 513)}
+
+
+def test_an_export_is_one_valid_file_that_answers_as_torch(tmp_path: Path) -> None:
+    path = tmp_path / "small.onnx"
+    found = export(trained(), path)
+    assert set(found) == {"tags", "attention", "localization", "presence"}
+    assert max(found.values()) <= 1e-5
+    assert [entry.name for entry in tmp_path.iterdir()] == ["small.onnx"]
+    check_structure(path)
+
+
+def test_both_axes_are_dynamic(tmp_path: Path) -> None:
+    path = tmp_path / "small.onnx"
+    export(trained(), path, batches=(1,))
+    graph = onnx.load(path).graph
+    shapes = {
+        value.name: [dim.dim_param or dim.dim_value for dim in value.type.tensor_type.shape.dim]
+        for value in (*graph.input, *graph.output)
+    }
+    assert shapes == {
+        "waveform": ["batch", "samples"],
+        "tags": ["batch", 3],
+        "attention": ["batch", "frames"],
+        "localization": ["batch", "frames", 3],
+        "presence": ["batch", "frames", 3],
+    }
+    assert graph.input[0].type.tensor_type.elem_type == onnx.TensorProto.FLOAT
+
+
+def test_the_card_inside_says_what_was_given(tmp_path: Path) -> None:
+    path = tmp_path / "small.onnx"
+    decoder = EventDecoder(0.6, 0.4, 0.08, 0.2, 0.1)
+    calibration = Calibration(
+        {"c": 0.3, "p": 0.7}, {"c": decoder, "p": decoder}, {"decided_on": "validation"}
+    )
+    export(trained(), path, calibration, {"test": {"mean": 0.1}}, batches=(1,))
+    card = card_of(path)
+    assert (card.name, card.labels, card.sample_rate, card.n_fft, card.hop, card.n_mels) == (
+        "small",
+        LABELS,
+        16_000,
+        512,
+        256,
+        40,
+    )
+    assert card.tag_thresholds == {"c": 0.3, "p": 0.7}
+    assert card.events["p"] == decoder
+    assert card.training == {"seed": 0, "calibration": {"decided_on": "validation"}}
+    assert card.metrics == {"test": {"mean": 0.1}}
+
+
+def test_the_self_test_vector_is_the_graphs_own_answer(tmp_path: Path) -> None:
+    path = tmp_path / "small.onnx"
+    export(trained(), path, batches=(1,))
+    vector = card_of(path).self_test
+    (tags,) = inference_session(path).run(["tags"], {"waveform": vector.samples[None]})
+    assert tags[0] == pytest.approx(vector.tags, abs=1e-6)
+
+
+def test_the_self_test_waveform_is_in_range_and_uses_every_mel_band() -> None:
+    samples = self_test_waveform(512 + 30 * 256)
+    assert np.abs(samples).max() <= 1.0
+    mel = LogMel(FrontEndConfig()).compressed(torch.from_numpy(samples[None]))
+    assert float((mel.amax(dim=1) - mel.amin(dim=1)).min()) > 1.0
+
+
+class Slightly(nn.Module):
+    """Another network than the one exported: its tags are off by a little."""
+
+    def __init__(self, module: nn.Module, by: float) -> None:
+        super().__init__()
+        self.module = module
+        self.by = by
+
+    def forward(self, waveform: Tensor) -> Prediction:
+        prediction: Prediction = self.module(waveform)
+        return prediction._replace(tags=prediction.tags + self.by)
+
+
+@pytest.mark.parametrize("by", [2e-5, float("nan")])
+def test_the_gate_refuses_a_graph_that_differs(tmp_path: Path, by: float) -> None:
+    path = tmp_path / "small.onnx"
+    model = trained()
+    export(model, path, batches=(1,))
+    assert largest_differences(model.tagger, path, waveforms((2,), (5_000,)))["tags"] < 1e-6
+    with pytest.raises(BundleError, match=r"tags of .* differs from PyTorch"):
+        check_parity(Slightly(model.tagger, by), path, waveforms((2,), (5_000,)))
+
+
+def test_a_refused_export_leaves_the_old_file(tmp_path: Path) -> None:
+    path = tmp_path / "small.onnx"
+    path.write_bytes(b"the old one")
+    broken = trained()
+    with torch.no_grad():
+        broken.tagger.get_parameter("network.output.bias").fill_(float("nan"))
+    with pytest.raises(BundleError):
+        export(broken, path, batches=(1,))
+    assert path.read_bytes() == b"the old one"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["small.onnx"]
+
+
+def test_structure_refuses_the_other_kind_of_gru(tmp_path: Path) -> None:
+    path = tmp_path / "small.onnx"
+    export(trained(), path, batches=(1,))
+    model = onnx.load(path)
+    node = next(node for node in model.graph.node if node.op_type == "GRU")
+    next(attribute for attribute in node.attribute if attribute.name == "linear_before_reset").i = 0
+    onnx.save(model, path)
+    with pytest.raises(BundleError, match="linear_before_reset"):
+        check_structure(path)
+
+
+def test_structure_refuses_weights_in_a_second_file(tmp_path: Path) -> None:
+    path = tmp_path / "small.onnx"
+    export(trained(), path, batches=(1,))
+    name = f"weights-of-{tmp_path.name}"  # onnx refuses a name that exists in the working directory
+    onnx.save(onnx.load(path), path, save_as_external_data=True, location=name, size_threshold=0)
+    with pytest.raises(BundleError, match="another file"):
+        check_structure(path)
+
+
+def test_a_calibration_document_survives_the_disk(tmp_path: Path) -> None:
+    calibration = Calibration.default(LABELS)
+    assert set(calibration.events) == {"c", "p"}
+    calibration.write(tmp_path / "calibration.json")
+    assert Calibration.read(tmp_path / "calibration.json") == calibration
+    (tmp_path / "calibration.json").write_text('{"tag_thresholds": 3}')
+    with pytest.raises(CalibrationError, match=r"calibration\.json"):
+        Calibration.read(tmp_path / "calibration.json")

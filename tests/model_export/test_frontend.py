@@ -1,0 +1,80 @@
+import numpy as np
+import pytest
+import torch
+import torchaudio
+from numpy.typing import NDArray
+
+from model_export.frontend import FrontEndConfig, LogMel
+
+
+def noise(batch: int, samples: int) -> torch.Tensor:
+    return torch.from_numpy(
+        np.random.default_rng(0).standard_normal((batch, samples)).astype(np.float32) * 0.1
+    )
+
+
+def slow_mel(
+    samples: NDArray[np.float64], config: FrontEndConfig, bank: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """One frame after the other through numpy's FFT, (frames, mels)."""
+    window = 0.54 - 0.46 * np.cos(2 * np.pi * np.arange(config.n_fft) / config.n_fft)
+    frames = []
+    for start in range(0, len(samples) - config.n_fft + 1, config.hop):
+        magnitude = np.abs(np.fft.rfft(samples[start : start + config.n_fft] * window))
+        frames.append(bank.T @ magnitude / config.n_fft)
+    return np.array(frames)
+
+
+@pytest.mark.parametrize("samples", [512, 513, 767, 768, 64_000, 12_345])
+def test_mel_magnitudes_are_torchaudios(samples: int) -> None:
+    config = FrontEndConfig(log=False)
+    reference = torchaudio.transforms.MelSpectrogram(
+        sample_rate=config.sample_rate,
+        n_fft=config.n_fft,
+        hop_length=config.hop,
+        n_mels=config.n_mels,
+        window_fn=torch.hamming_window,
+        center=False,
+        power=1.0,
+    )
+    waveform = noise(2, samples)
+    expected = reference(waveform).transpose(1, 2) / config.n_fft
+    found = LogMel(config).compressed(waveform)
+    assert found.shape == expected.shape == (2, (samples - 512) // 256 + 1, 40)
+    assert float((found - expected).abs().max() / expected.abs().max()) < 1e-5
+
+
+def test_mel_magnitudes_are_those_of_a_slow_fft() -> None:
+    config = FrontEndConfig(log=False)
+    waveform = noise(1, 3_000)
+    front_end = LogMel(config)
+    bank = front_end.mel.t().double().numpy()
+    expected = slow_mel(waveform[0].double().numpy(), config, bank)
+    assert front_end.compressed(waveform)[0].numpy() == pytest.approx(expected, abs=1e-6)
+
+
+def test_silence_is_the_logarithm_of_the_floor() -> None:
+    config = FrontEndConfig()
+    assert LogMel(config).compressed(torch.zeros(1, 600)).numpy() == pytest.approx(np.log(config.floor))
+
+
+def test_log_features_are_the_logarithm_of_the_linear_ones() -> None:
+    waveform = noise(1, 4_000)
+    linear = LogMel(FrontEndConfig(log=False)).compressed(waveform)
+    assert LogMel(FrontEndConfig()).compressed(waveform).numpy() == pytest.approx(
+        np.log(np.maximum(linear.numpy(), 1e-4)), abs=1e-5
+    )
+
+
+def test_standardized_features_have_no_mean_and_unit_deviation() -> None:
+    front_end = LogMel(FrontEndConfig())
+    waveform = noise(3, 20_000)
+    raw = front_end.compressed(waveform).flatten(0, 1)
+    front_end.standardize(raw.mean(dim=0), raw.std(dim=0))
+    features = front_end(waveform).flatten(0, 1)
+    assert features.mean(dim=0).numpy() == pytest.approx(0.0, abs=1e-4)
+    assert features.std(dim=0).numpy() == pytest.approx(1.0, abs=1e-4)
+
+
+def test_only_the_standardization_is_stored_in_a_checkpoint() -> None:
+    assert set(LogMel(FrontEndConfig()).state_dict()) == {"mean", "scale"}
