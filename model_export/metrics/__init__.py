@@ -4,6 +4,26 @@ Rates of the tags take `truth` as bool and `scores` as any real numbers, higher 
 that is undefined (a label without positives or without negatives) is NaN, never a made-up number.
 """
 
+from model_export.metrics.bootstrap import Interval, bootstrap
+from model_export.metrics.event_based import event_counts
+from model_export.metrics.intersection_based import intersection_counts
+from model_export.metrics.psds import FAST_REACTION, NO_CONFUSION, psds
+from model_export.metrics.segment_based import (
+    error_rate,
+    segment_activity,
+    segment_counts,
+    segment_errors,
+)
+from model_export.metrics.spans import (
+    Counts,
+    Spans,
+    active_spans,
+    as_spans,
+    f1,
+    merged,
+    overlaps,
+    precision_recall_f1,
+)
 from model_export.metrics.tagging import (
     average_precision,
     d_prime,
@@ -14,10 +34,29 @@ from model_export.metrics.tagging import (
 )
 
 __all__ = [
+    "FAST_REACTION",
+    "NO_CONFUSION",
+    "Counts",
+    "Interval",
+    "Spans",
+    "active_spans",
+    "as_spans",
     "average_precision",
+    "bootstrap",
     "d_prime",
     "equal_error_rate",
+    "error_rate",
+    "event_counts",
+    "f1",
+    "intersection_counts",
     "lwlrap",
+    "merged",
+    "overlaps",
+    "precision_recall_f1",
+    "psds",
     "roc_auc",
     "roc_points",
+    "segment_activity",
+    "segment_counts",
+    "segment_errors",
 ]
