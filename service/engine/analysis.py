@@ -67,7 +67,8 @@ class Curves:
 
         def mean(curve: NDArray[np.float32]) -> NDArray[np.float32]:
             sums = np.add.reduceat(curve, starts, axis=0)
-            return sums / counts.reshape(-1, *[1] * (curve.ndim - 1))
+            means = sums / counts.reshape(-1, *[1] * (curve.ndim - 1))
+            return means.astype(np.float32, copy=False)
 
         return replace(
             self,

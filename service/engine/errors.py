@@ -43,3 +43,7 @@ class UnavailableError(AttLocError):
 
 class DeadlineError(AttLocError):
     """Accepted, but not done in time."""
+
+
+class AbandonedError(AttLocError):
+    """The client went away; nobody waits for the answer."""

@@ -1,0 +1,187 @@
+"""The .onnx file: session, metadata, checks, self-test."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from service.engine.card import METADATA_KEY, ModelCard
+from service.engine.errors import BundleError
+from service.engine.runtime import installed_wheels, load_runtime
+
+Device = Literal["auto", "cpu", "cuda"]
+
+CPU = "CPUExecutionProvider"
+CUDA = "CUDAExecutionProvider"
+
+_INPUT = "waveform"
+_OUTPUTS = {"tags": 2, "attention": 2, "localization": 3, "presence": 3}  # name: rank
+
+
+@dataclass(frozen=True, slots=True)
+class Outputs:
+    """What the graph answers for a batch of equally long waveforms, each in [0, 1].
+
+    Attributes:
+        tags: (batch, labels) float32, O'' of Eq. 8.
+        attention: (batch, frames) float32, Z_att of Eq. 3.
+        localization: (batch, frames, labels) float32, Z_loc of Eq. 6.
+        presence: (batch, frames, labels) float32, O' of Eq. 7.
+    """
+
+    tags: NDArray[np.float32]
+    attention: NDArray[np.float32]
+    localization: NDArray[np.float32]
+    presence: NDArray[np.float32]
+
+    def __len__(self) -> int:
+        return len(self.tags)
+
+    def row(self, index: int) -> "Outputs":
+        """The answer to one waveform, the batch axis kept at length 1."""
+        rows = slice(index, index + 1)
+        return Outputs(self.tags[rows], self.attention[rows], self.localization[rows], self.presence[rows])
+
+
+class Bundle:
+    """A loaded graph. `run` may be called from several threads at once.
+
+    Attributes:
+        card: the model card inside the graph.
+        path: the file it came from.
+        sha256: of the file, hexadecimal.
+        provider: the execution provider really in use.
+    """
+
+    def __init__(self, session: Any, card: ModelCard, path: Path, sha256: str) -> None:
+        self._session = session
+        self.card = card
+        self.path = path
+        self.sha256 = sha256
+        self.provider: str = session.get_providers()[0]
+
+    @classmethod
+    def load(cls, path: Path, *, device: Device = "auto") -> "Bundle":
+        """Open the file, check that it is an `attloc` graph, and put it on the device.
+
+        Args:
+            path: the .onnx file.
+            device: `auto` takes a GPU where there is a working one; `cuda` refuses to go without.
+
+        Raises:
+            BundleError: no such file, no graph, another signature, a bad model card, or no such device.
+        """
+        runtime = load_runtime()
+        try:
+            content = path.read_bytes()
+        except OSError as error:
+            raise BundleError(f"cannot read the model {path}: {error.strerror}") from error
+        session = _open(runtime, content, path, device)
+        _check_signature(session, path)
+        document = session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
+        if document is None:
+            raise BundleError(f"{path} carries no {METADATA_KEY!r} metadata: not a graph for this service")
+        bundle = cls(session, ModelCard.from_json(document), path, hashlib.sha256(content).hexdigest())
+        if device == "cuda" and bundle.provider != CUDA:
+            raise BundleError(f"asked for cuda, but ONNX Runtime fell back to {session.get_providers()}")
+        return bundle
+
+    @property
+    def version(self) -> str:
+        """The first twelve digits of `sha256`."""
+        return self.sha256[:12]
+
+    @property
+    def on_cuda(self) -> bool:
+        """Whether the graph runs on a GPU."""
+        return self.provider == CUDA
+
+    def run(self, waveforms: NDArray[np.float32]) -> Outputs:
+        """Run the graph.
+
+        Args:
+            waveforms: (batch, samples) float32 at the model's rate, full scale 1, at least one frame.
+        """
+        return Outputs(*self._session.run(list(_OUTPUTS), {_INPUT: waveforms}))
+
+    def self_test(self) -> None:
+        """Run the vector stored in the graph and check the answer and its shapes.
+
+        Raises:
+            BundleError: another answer than stored: the file, the runtime or the hardware is broken.
+        """
+        card = self.card
+        samples = card.self_test.samples
+        out = self.run(samples[np.newaxis])
+        frames, labels = card.frames(len(samples)), len(card.labels)
+        shapes = {name: getattr(out, name).shape for name in _OUTPUTS}
+        wanted = {
+            "tags": (1, labels),
+            "attention": (1, frames),
+            "localization": (1, frames, labels),
+            "presence": (1, frames, labels),
+        }
+        if shapes != wanted:
+            raise BundleError(f"{self.path}: {len(samples)} samples gave shapes {shapes}, not {wanted}")
+        error = float(np.abs(out.tags[0] - np.array(card.self_test.tags)).max())
+        if not error <= card.self_test.tolerance:  # also when the answer is not a number
+            raise BundleError(
+                f"{self.path} fails its self-test: tags differ by {error:.2g} on {self.provider}, "
+                f"allowed are {card.self_test.tolerance:.2g}"
+            )
+
+    def batch_keeps_bits(self, batch: int, samples: int) -> bool:
+        """Whether a waveform's answer is the same to the last bit alone and among `batch` others.
+
+        A reduction over the frame axis may take another path through the kernel for one row than for
+        several, so this is measured on noise, not assumed.
+        """
+        noise = np.random.default_rng(0).normal(0, 0.1, (batch, samples)).astype(np.float32)
+        together = self.run(noise)
+        return all(
+            np.array_equal(getattr(together.row(i), name), getattr(self.run(noise[i : i + 1]), name))
+            for i in range(batch)
+            for name in _OUTPUTS
+        )
+
+
+def _open(runtime: Any, content: bytes, path: Path, device: Device) -> Any:
+    options = runtime.SessionOptions()
+    # Parallelism is one window a thread; a second thread inside a window costs more than it brings.
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.log_severity_level = 3
+    try:
+        return runtime.InferenceSession(content, options, providers=_providers(runtime, device))
+    except Exception as error:  # ONNX Runtime's exceptions share no other base
+        raise BundleError(f"{path} is not a graph that ONNX Runtime can run: {error}") from error
+
+
+def _providers(runtime: Any, device: Device) -> list[Any]:
+    available = runtime.get_available_providers()
+    if device == "cpu" or (device == "auto" and CUDA not in available):
+        return [CPU]
+    if CUDA not in available:
+        raise BundleError(
+            f"asked for cuda, but {' '.join(installed_wheels())} has only {available}: "
+            "install the `gpu` extra instead of `cpu`"
+        )
+    # CUDA and cuDNN come as wheels of their own, outside the loader's path.
+    runtime.preload_dlls()
+    # An exhaustive search costs 0.6 s for every new shape.
+    return [(CUDA, {"cudnn_conv_algo_search": "HEURISTIC"}), CPU]
+
+
+def _check_signature(session: Any, path: Path) -> None:
+    inputs = {node.name: (node.type, len(node.shape)) for node in session.get_inputs()}
+    outputs = {node.name: (node.type, len(node.shape)) for node in session.get_outputs()}
+    wanted = {name: ("tensor(float)", rank) for name, rank in _OUTPUTS.items()}
+    if inputs != {_INPUT: ("tensor(float)", 2)}:
+        raise BundleError(f"{path} takes {inputs}, not {_INPUT!r} of two float32 axes (batch, samples)")
+    missing = {name: signature for name, signature in wanted.items() if outputs.get(name) != signature}
+    if missing:
+        raise BundleError(f"{path} gives {outputs}, not {missing}")

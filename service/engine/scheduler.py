@@ -1,0 +1,401 @@
+"""A bounded, fair queue of model windows between many recordings and few worker threads.
+
+Work is counted in windows. A recording is admitted once, with room reserved for the windows it may
+have in flight; from then on it is never refused for load, it only waits its turn. Workers go round the
+admitted recordings and take one window from each, so a short clip does not stand behind an hour-long
+file. Windows of full length may be run in small groups.
+"""
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from service.engine.bundle import Outputs
+from service.engine.errors import AbandonedError, DeadlineError, UnavailableError
+from service.engine.observer import Observer, Silent
+from service.engine.windows import Window
+
+Run = Callable[[NDArray[np.float32]], Outputs]
+
+_TICK_S = 0.25  # how often a waiting caller looks whether its client left or a worker hangs
+_FAILURES = 3  # runs of the graph that fail in a row before the engine calls itself broken
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """How windows are run.
+
+    Attributes:
+        workers: threads that run the graph.
+        queue_windows: windows that all admitted recordings together may have in flight.
+        sizes: batch sizes the graph is run with, ascending from 1; a group between two is padded.
+        grouped_samples: only windows of this length are grouped; None groups any of equal length.
+        linger_s: how long a worker waits for a group to fill up.
+        hang_s: a run of the graph that takes longer is taken for hung.
+    """
+
+    workers: int
+    queue_windows: int
+    sizes: tuple[int, ...] = (1,)
+    grouped_samples: int | None = None
+    linger_s: float = 0.0
+    hang_s: float = 30.0
+
+    @property
+    def in_flight(self) -> int:
+        """Windows one recording may have in flight: enough to keep every worker busy alone, and ready."""
+        return 2 * self.workers * self.sizes[-1]
+
+    def padded(self, windows: int) -> int:
+        """The smallest allowed batch that holds so many windows."""
+        return next(size for size in self.sizes if size >= windows)
+
+
+@dataclass(slots=True)
+class _Task:
+    """One window on its way; the answer or an error once it is `done`."""
+
+    window: Window
+    queued_at: float
+    outputs: Outputs | None = None
+    error: Exception | None = None
+
+    @property
+    def done(self) -> bool:
+        return self.outputs is not None or self.error is not None
+
+
+class Job:
+    """An admitted recording; leaving its context gives its room back and drops what is still queued.
+
+    Attributes:
+        waited_s: summed over its windows, from being queued to being run.
+        inferred_s: summed over its windows, its share of the runs of the graph.
+    """
+
+    def __init__(
+        self,
+        scheduler: "Scheduler",
+        slots: int,
+        windows: int,
+        deadline: float | None,
+        cancelled: threading.Event | None,
+    ) -> None:
+        self._scheduler = scheduler
+        self.slots = slots
+        self.left = windows  # windows not yet answered, as far as known
+        self.deadline = deadline
+        self.cancelled = cancelled
+        self.queue: deque[_Task] = deque()
+        self.answered = threading.Condition(scheduler.lock)
+        self.waited_s = 0.0
+        self.inferred_s = 0.0
+
+    def map(self, windows: Iterable[Window]) -> Iterator[tuple[Window, Outputs]]:
+        """Every window with its answer, in order; takes a window only when there is room for it.
+
+        Raises:
+            DeadlineError: the deadline passed.
+            AbandonedError: the client left.
+            UnavailableError: the engine broke or was closed.
+        """
+        source = iter(windows)
+        tasks: deque[_Task] = deque()
+        while True:
+            while len(tasks) < self.slots and (window := next(source, None)) is not None:
+                tasks.append(self._scheduler.submit(self, window))
+            if not tasks:
+                return
+            task = tasks.popleft()
+            yield task.window, self._scheduler.wait(self, task)
+
+    def check(self) -> None:
+        """Raise where nobody wants the answer any more."""
+        if self.cancelled is not None and self.cancelled.is_set():
+            raise AbandonedError("the client went away")
+        if self.deadline is not None and time.monotonic() >= self.deadline:
+            raise DeadlineError("not done before the deadline")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._scheduler.release(self)
+
+
+class Scheduler:
+    """Runs windows on worker threads; `lock` guards everything that changes."""
+
+    def __init__(self, run: Run, policy: Policy, observer: Observer | None = None) -> None:
+        self.policy = policy
+        self.lock = threading.Lock()
+        self._run = run
+        self._observer = observer or Silent()
+        self._work = threading.Condition(self.lock)  # something is queued, or all is over
+        self._empty = threading.Condition(self.lock)  # the last job is released
+        self._jobs: set[Job] = set()
+        self._ready: deque[Job] = deque()  # jobs with queued windows, the next one first
+        self._queued = 0  # windows
+        self._reserved = 0  # windows
+        self._idle = 0  # workers
+        self._failures = 0  # runs, in a row
+        self._window_s: float | None = None  # of one worker, running mean
+        self._draining = False
+        self._closed = False
+        self._running_since: list[float | None] = [None] * policy.workers
+        self._threads = [
+            threading.Thread(target=self._serve, args=(worker,), name=f"attloc-{worker}", daemon=True)
+            for worker in range(policy.workers)
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    @property
+    def depth(self) -> int:
+        """Windows that wait for a worker."""
+        return self._queued
+
+    @property
+    def jobs(self) -> int:
+        """Recordings admitted and not done."""
+        return len(self._jobs)
+
+    @property
+    def rate(self) -> float | None:
+        """Windows a second that the workers can do, as measured; None before the first."""
+        return None if self._window_s is None else self.policy.workers / self._window_s
+
+    @property
+    def healthy(self) -> bool:
+        """Whether every worker lives, none hangs, and the graph does not fail again and again."""
+        oldest = time.monotonic() - self.policy.hang_s
+        return (
+            self._failures < _FAILURES
+            and all(thread.is_alive() for thread in self._threads)
+            and all(since is None or since > oldest for since in self._running_since)
+        )
+
+    def ensure_room(self, windows: int = 1) -> None:
+        """Raise `UnavailableError` where a recording of so many windows would not be admitted now."""
+        with self.lock:
+            self._admissible(self._slots(windows))
+
+    def admit(
+        self,
+        windows: int,
+        *,
+        deadline: float | None = None,
+        cancelled: threading.Event | None = None,
+    ) -> Job:
+        """Reserve room for a recording, or refuse it.
+
+        Args:
+            windows: that it will have, as far as known.
+            deadline: on the clock of `time.monotonic`.
+            cancelled: set when nobody waits any more.
+
+        Raises:
+            UnavailableError: full, draining or broken; says when to come back.
+        """
+        slots = self._slots(windows)
+        with self.lock:
+            self._admissible(slots)
+            job = Job(self, slots, windows, deadline, cancelled)
+            self._jobs.add(job)
+            self._reserved += slots
+        return job
+
+    def release(self, job: Job) -> None:
+        """Forget a job and what it still has queued."""
+        with self.lock:
+            if job not in self._jobs:
+                return
+            self._jobs.remove(job)
+            self._reserved -= job.slots
+            self._drop(job)
+            if not self._jobs:
+                self._empty.notify_all()
+
+    def submit(self, job: Job, window: Window) -> _Task:
+        """Queue a window of an admitted job."""
+        job.check()
+        task = _Task(window, time.monotonic())
+        with self.lock:
+            self._usable()
+            if not job.queue:
+                self._ready.append(job)
+            job.queue.append(task)
+            self._queued += 1
+            self._work.notify()
+        return task
+
+    def wait(self, job: Job, task: _Task) -> Outputs:
+        """The answer to a queued window."""
+        with self.lock:
+            while not task.done:
+                job.check()
+                self._usable()
+                left = _TICK_S if job.deadline is None else job.deadline - time.monotonic()
+                job.answered.wait(max(0.0, min(_TICK_S, left)))
+            job.left -= 1
+        if task.error is not None:
+            raise task.error
+        return cast("Outputs", task.outputs)
+
+    def drain(self) -> None:
+        """Refuse new recordings; those admitted go on."""
+        self._draining = True
+
+    def close(self, grace_s: float = 0.0) -> bool:
+        """Drain, wait for what was admitted, then stop the workers; whether all of it was done in time."""
+        self.drain()
+        with self.lock:
+            done = self._empty.wait_for(lambda: not self._jobs, timeout=grace_s)
+            self._closed = True
+            self._work.notify_all()
+            for job in self._jobs:
+                job.answered.notify_all()
+        for thread, since in zip(self._threads, self._running_since, strict=True):
+            thread.join(timeout=None if since is None else 1.0)  # a hung one is a daemon and dies with us
+        return done
+
+    def _slots(self, windows: int) -> int:
+        return max(1, min(windows, self.policy.in_flight, self.policy.queue_windows))
+
+    def _usable(self) -> None:
+        if self._closed:
+            raise UnavailableError("the service is shutting down")
+        if not self.healthy:
+            raise UnavailableError("a worker of the model hangs or died", retry_after_s=self.policy.hang_s)
+
+    def _admissible(self, slots: int) -> None:
+        try:
+            self._usable()
+        except UnavailableError:
+            self._observer.shed("draining" if self._closed else "unhealthy")
+            raise
+        if self._draining:
+            self._observer.shed("draining")
+            raise UnavailableError("the service is shutting down")
+        if self._reserved + slots > self.policy.queue_windows:
+            self._observer.shed("overload")
+            raise UnavailableError(
+                f"the queue is full: {self._reserved} of {self.policy.queue_windows} windows are taken",
+                retry_after_s=self._backlog_s(),
+            )
+
+    def _backlog_s(self) -> float:
+        """Seconds until everything admitted is done, at the measured rate."""
+        rate = self.rate
+        return 1.0 if rate is None else sum(job.left for job in self._jobs) / rate
+
+    def _serve(self, worker: int) -> None:
+        while group := self._next_group():
+            self._running_since[worker] = time.monotonic()
+            self._answer(group)
+            self._running_since[worker] = None
+
+    def _next_group(self) -> list[tuple[Job, _Task]]:
+        """Windows to be run together, waiting for the first; none when all is over."""
+        with self.lock:
+            while True:
+                while not self._ready and not self._closed:
+                    self._idle += 1
+                    self._work.wait()
+                    self._idle -= 1
+                if self._closed:
+                    return []
+                group: list[tuple[Job, _Task]] = []
+                # A worker that leaves the others idle to run a larger group gains nothing.
+                share = -(-self._queued // (self._idle + 1))
+                self._fill(group, min(share, self.policy.sizes[-1]))
+                if group and self.policy.linger_s:
+                    self._linger(group)
+                if group:
+                    return group
+
+    def _fill(self, group: list[tuple[Job, _Task]], limit: int) -> None:
+        """Move windows from the jobs into the group, one from each in turn; others keep their place."""
+        skipped: list[Job] = []
+        while self._ready and len(group) < max(1, limit):
+            job = self._ready.popleft()
+            if not self._wanted(job):
+                continue
+            if group and not self._groupable(group[0][1], job.queue[0]):
+                skipped.append(job)
+                continue
+            group.append((job, job.queue.popleft()))
+            self._queued -= 1
+            if job.queue:
+                self._ready.append(job)
+        self._ready.extendleft(reversed(skipped))
+
+    def _linger(self, group: list[tuple[Job, _Task]]) -> None:
+        until = time.monotonic() + self.policy.linger_s
+        full = self.policy.sizes[-1]
+        while len(group) < full and not self._closed and (left := until - time.monotonic()) > 0:
+            self._work.wait(left)
+            self._fill(group, full)
+        if self._ready:
+            self._work.notify()
+
+    def _groupable(self, first: _Task, other: _Task) -> bool:
+        length = len(first.window.samples)
+        return len(other.window.samples) == length and self.policy.grouped_samples in (None, length)
+
+    def _wanted(self, job: Job) -> bool:
+        """Whether a job's windows are still worth running; else they are dropped."""
+        try:
+            job.check()
+        except (DeadlineError, AbandonedError) as error:
+            for task in job.queue:
+                task.error = error
+            self._drop(job)
+            job.answered.notify_all()
+            return False
+        return True
+
+    def _drop(self, job: Job) -> None:
+        if job.queue:
+            self._queued -= len(job.queue)
+            job.queue.clear()
+            if job in self._ready:
+                self._ready.remove(job)
+
+    def _answer(self, group: list[tuple[Job, _Task]]) -> None:
+        begun = time.monotonic()
+        outputs: Outputs | None = None
+        failure: Exception | None = None
+        try:
+            outputs = self._run(self._stacked([task.window.samples for _, task in group]))
+        except Exception as error:  # noqa: BLE001 - whatever the runtime raises is the jobs' to report
+            failure = UnavailableError(f"the model failed on a window: {error}")
+        seconds = time.monotonic() - begun
+        with self.lock:
+            self._failures = 0 if failure is None else self._failures + 1
+            each = seconds / len(group)
+            self._window_s = each if self._window_s is None else 0.95 * self._window_s + 0.05 * each
+            for row, (job, task) in enumerate(group):
+                task.error = failure
+                task.outputs = None if outputs is None else outputs.row(row)
+                job.waited_s += begun - task.queued_at
+                job.inferred_s += each
+                job.answered.notify_all()
+        self._observer.group(len(group), seconds)
+
+    def _stacked(self, waveforms: list[NDArray[np.float32]]) -> NDArray[np.float32]:
+        if len(waveforms) == 1:
+            return waveforms[0][np.newaxis]
+        batch = np.zeros((self.policy.padded(len(waveforms)), len(waveforms[0])), np.float32)
+        for row, waveform in enumerate(waveforms):
+            batch[row] = waveform
+        return batch

@@ -1,0 +1,281 @@
+"""A recording in, an `Analysis` out: the whole way.
+
+open and check -> mono at the model's rate -> windows -> graph -> stitched curves -> scores and events
+"""
+
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from service.engine.analysis import Analysis, Chunk, Curves
+from service.engine.audio import AudioFormat, Levels, Limits
+from service.engine.bundle import Bundle, Device, Outputs
+from service.engine.cpus import usable_cpus
+from service.engine.decoders import Decoders
+from service.engine.errors import AbandonedError, DeadlineError, UnusableAudioError
+from service.engine.events import decode_all
+from service.engine.observer import Observer, Silent
+from service.engine.opening import open_recording
+from service.engine.remarks import remarks_on
+from service.engine.scheduler import Policy, Scheduler
+from service.engine.windows import Grid, Stitcher
+
+_CUDA_SIZES = (1, 2, 4, 8, 16, 32)
+
+
+class Tagger:
+    """Analyses recordings; `analyse` may be called from many threads at once.
+
+    Attributes:
+        bundle: the graph.
+        scheduler: where its windows wait.
+        limits: what a recording may be.
+    """
+
+    def __init__(
+        self,
+        bundle: Bundle,
+        scheduler: Scheduler,
+        decoders: Decoders,
+        limits: Limits,
+        observer: Observer | None = None,
+    ) -> None:
+        self.bundle = bundle
+        self.scheduler = scheduler
+        self.limits = limits
+        self._decoders = decoders
+        self._observer = observer or Silent()
+        card = bundle.card
+        self._grid = Grid.of(card.n_fft, card.hop, card.window_samples)
+        self._columns = [index for index, label in enumerate(card.labels) if label.scored]
+        self._codes = tuple(card.labels[index].code for index in self._columns)
+
+    @classmethod
+    def open(
+        cls,
+        model: Path,
+        *,
+        device: Device = "auto",
+        workers: int | None = None,
+        queue_windows: int = 256,
+        limits: Limits | None = None,
+        observer: Observer | None = None,
+    ) -> Self:
+        """Load a graph, check it against its self-test, warm it up, and start the workers.
+
+        Args:
+            model: the exported graph.
+            device: where it runs.
+            workers: threads that run it; None takes what the cgroup and the affinity allow.
+            queue_windows: windows that may wait in all.
+            limits: what a recording may be.
+            observer: who is told about the work.
+
+        Raises:
+            BundleError: the model cannot be used, or not on this device.
+        """
+        bundle = Bundle.load(model, device=device)
+        bundle.self_test()
+        policy = policy_for(bundle, workers=workers, queue_windows=queue_windows)
+        warm_up(bundle, policy)
+        limits = limits or Limits()
+        decoders = Decoders(bundle.card.sample_rate, limits, size=2 + policy.workers, observer=observer)
+        return cls(bundle, Scheduler(bundle.run, policy, observer), decoders, limits, observer)
+
+    @property
+    def healthy(self) -> bool:
+        """Whether recordings can be analysed."""
+        return self.scheduler.healthy
+
+    def ensure_room(self) -> None:
+        """Raise `UnavailableError` where even a short recording would be refused: before its body is read."""
+        self.scheduler.ensure_room()
+
+    def analyse(
+        self,
+        audio: BinaryIO,
+        *,
+        deadline: float | None = None,
+        cancelled: threading.Event | None = None,
+    ) -> Analysis:
+        """Analyse one recording; blocks until it is done.
+
+        Args:
+            audio: the file as sent, seekable; its container is told by its content.
+            deadline: on the clock of `time.monotonic`.
+            cancelled: to be set when nobody waits for the answer any more.
+
+        Raises:
+            AudioError: the bytes cannot be analysed.
+            UnavailableError: overloaded, draining or broken.
+            DeadlineError: not done before the deadline.
+            AbandonedError: `cancelled` was set.
+        """
+        rate = self.bundle.card.sample_rate
+        with open_recording(audio, rate, self.limits, self._decoders, deadline) as recording:
+            return self._analyse(
+                recording.format, recording.levels, recording.blocks(), deadline=deadline, cancelled=cancelled
+            )
+
+    def analyse_samples(self, samples: NDArray[np.float32], *, deadline: float | None = None) -> Analysis:
+        """The same for samples in memory: (samples,) float32 at the model's rate, full scale 1."""
+        samples = np.ascontiguousarray(samples, dtype=np.float32)
+        form = AudioFormat(self.bundle.card.sample_rate, 1, len(samples))
+        peak = float(np.abs(samples).max(initial=0.0))
+        if not np.isfinite(peak):
+            raise UnusableAudioError("samples must be finite numbers")
+        levels = Levels(len(samples), peak, int(np.count_nonzero(np.abs(samples) >= 1)), peak)
+        return self._analyse(form, levels, [samples], deadline=deadline, cancelled=None)
+
+    def close(self, grace_s: float = 0.0) -> bool:
+        """Refuse new work, finish what was accepted within the grace period; whether all of it was done."""
+        done = self.scheduler.close(grace_s)
+        self._decoders.close()
+        return done
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _analyse(
+        self,
+        form: AudioFormat,
+        levels: Levels,
+        blocks: Iterable[NDArray[np.float32]],
+        *,
+        deadline: float | None,
+        cancelled: threading.Event | None,
+    ) -> Analysis:
+        """`levels` are read after the last block: until then they are being filled."""
+        rate, hop = self.bundle.card.sample_rate, self.bundle.card.hop
+        longest = self.limits.max_duration_s * form.sample_rate if form.frames is None else form.frames
+        expected = self._grid.windows(round(longest * rate / form.sample_rate))
+        stitcher = Stitcher(1 + 2 * len(self._codes))
+        chunks: list[Chunk] = []
+        timed = _Timed(blocks)
+        try:
+            with self.scheduler.admit(expected, deadline=deadline, cancelled=cancelled) as job:
+                for window, outputs in job.map(self._grid.cut(timed)):
+                    stitcher.add(window.start_frame, self._packed(outputs))
+                    onset = window.start_frame * hop / rate
+                    scores = dict(zip(self._codes, outputs.tags[0, self._columns].tolist(), strict=True))
+                    chunks.append(Chunk(onset, onset + len(window.samples) / rate, scores))
+        except DeadlineError:
+            self._observer.shed("deadline")
+            raise
+        except AbandonedError:
+            self._observer.shed("abandoned")
+            raise
+        begun = time.perf_counter()
+        duration_s = levels.frames / form.sample_rate
+        if not chunks:
+            raise UnusableAudioError(
+                f"{1000 * duration_s:.1f} ms of audio: the model needs at least one frame of "
+                f"{1000 * self._grid.n_fft / rate:g} ms"
+            )
+        analysis = self._concluded(form, levels, duration_s, chunks, stitcher)
+        self._observer.stage("decode", timed.seconds)
+        self._observer.stage("wait", job.waited_s)
+        self._observer.stage("infer", job.inferred_s)
+        self._observer.stage("stitch", time.perf_counter() - begun)
+        return analysis
+
+    def _concluded(
+        self, form: AudioFormat, levels: Levels, duration_s: float, chunks: list[Chunk], stitcher: Stitcher
+    ) -> Analysis:
+        card = self.bundle.card
+        if len(chunks) == 1:
+            chunks = [Chunk(0.0, duration_s, chunks[0].scores)]
+        curves = self._unpacked(stitcher.mean())
+        scores = {code: max(chunk.scores[code] for chunk in chunks) for code in self._codes}
+        events = decode_all(
+            curves.presence,
+            hop_s=curves.hop_s,
+            first_s=curves.first_s,
+            duration_s=duration_s,
+            labels=curves.labels,
+            decoders=card.events,
+        )
+        return Analysis(
+            duration_s=duration_s,
+            sample_rate=form.sample_rate,
+            channels=form.channels,
+            scores=scores,
+            active={code: scores[code] >= card.tag_thresholds[code] for code in self._codes},
+            chunks=tuple(chunks),
+            events=tuple(events),
+            curves=curves,
+            warnings=remarks_on(form, levels, card.sample_rate),
+        )
+
+    def _packed(self, outputs: Outputs) -> NDArray[np.float32]:
+        """Attention, localization and presence of the scored labels side by side: (frames, 1 + 2 labels)."""
+        return np.concatenate(
+            [
+                outputs.attention[0, :, np.newaxis],
+                outputs.localization[0][:, self._columns],
+                outputs.presence[0][:, self._columns],
+            ],
+            axis=1,
+        )
+
+    def _unpacked(self, curves: NDArray[np.float32]) -> Curves:
+        card, labels = self.bundle.card, len(self._codes)
+        return Curves(
+            hop_s=card.hop_s,
+            first_s=card.n_fft / 2 / card.sample_rate,
+            labels=self._codes,
+            attention=curves[:, 0],
+            localization=curves[:, 1 : 1 + labels],
+            presence=curves[:, 1 + labels :],
+        )
+
+
+class _Timed:
+    """Blocks, and how long they took to come."""
+
+    def __init__(self, blocks: Iterable[NDArray[np.float32]]) -> None:
+        self._blocks = blocks
+        self.seconds = 0.0
+
+    def __iter__(self) -> Iterator[NDArray[np.float32]]:
+        blocks = iter(self._blocks)
+        while True:
+            begun = time.perf_counter()
+            block = next(blocks, None)
+            self.seconds += time.perf_counter() - begun
+            if block is None:
+                return
+            yield block
+
+
+def policy_for(bundle: Bundle, *, workers: int | None = None, queue_windows: int = 256) -> Policy:
+    """How a graph is best run where it is.
+
+    On a CPU: a thread a core, windows in pairs where that changes no bit of the answer. On a GPU: one
+    thread and large batches of a few fixed sizes.
+    """
+    if bundle.on_cuda:
+        return Policy(workers or 1, queue_windows, _CUDA_SIZES, linger_s=0.002)
+    card = bundle.card
+    window = Grid.of(card.n_fft, card.hop, card.window_samples).window_samples
+    sizes = (1, 2) if bundle.batch_keeps_bits(2, window) else (1,)
+    return Policy(workers or usable_cpus(), queue_windows, sizes, grouped_samples=window)
+
+
+def warm_up(bundle: Bundle, policy: Policy) -> None:
+    """Run every batch size once, so that no recording pays for the first run of a shape."""
+    card = bundle.card
+    samples = Grid.of(card.n_fft, card.hop, card.window_samples).window_samples
+    for size in policy.sizes:
+        bundle.run(np.zeros((size, samples), np.float32))

@@ -1,0 +1,156 @@
+"""The whole way, on a graph whose frames do not depend on the window they are in."""
+
+import io
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from service.engine.bundle import Bundle
+from service.engine.errors import (
+    AbandonedError,
+    AudioLimitError,
+    CorruptAudioError,
+    DeadlineError,
+    UnsupportedAudioError,
+    UnusableAudioError,
+)
+from service.engine.tagger import Tagger
+
+Recorder = Callable[..., io.BytesIO]
+
+
+def noise(samples: int, seed: int = 0) -> NDArray[np.float32]:
+    return np.random.default_rng(seed).uniform(-0.5, 0.5, samples).astype(np.float32)
+
+
+def test_a_windows_answer_is_the_graphs_own(tiny_graph: Path, recorded: Recorder) -> None:
+    samples = noise(64_000)
+    with Tagger.open(tiny_graph, device="cpu", workers=2) as tagger:
+        analysis = tagger.analyse(recorded(samples, subtype="FLOAT"))
+        raw = tagger.bundle.run(samples[np.newaxis])
+        scored = [i for i, label in enumerate(tagger.bundle.card.labels) if label.scored]
+    assert list(analysis.scores.values()) == raw.tags[0, scored].tolist()
+    np.testing.assert_array_equal(analysis.curves.attention, raw.attention[0])
+    np.testing.assert_array_equal(analysis.curves.localization, raw.localization[0][:, scored])
+    np.testing.assert_array_equal(analysis.curves.presence, raw.presence[0][:, scored])
+    assert [(chunk.onset_s, chunk.offset_s) for chunk in analysis.chunks] == [(0.0, 4.0)]
+    assert analysis.chunks[0].scores == analysis.scores
+    assert (analysis.duration_s, analysis.sample_rate, analysis.channels) == (4.0, 16_000, 1)
+    assert "S" not in analysis.scores
+
+
+@pytest.mark.parametrize("samples", [512, 5000, 16_000, 16_384, 40_000, 160_123])
+def test_stitched_curves_are_those_of_the_whole_recording(
+    tagger: Tagger, framewise: Bundle, samples: int
+) -> None:
+    waveform = noise(samples)
+    curves = tagger.analyse_samples(waveform).curves
+    whole = framewise.run(waveform[np.newaxis])
+    np.testing.assert_allclose(curves.attention, whole.attention[0], atol=1e-6)
+    np.testing.assert_allclose(curves.localization, whole.localization[0][:, :2], atol=1e-6)
+    np.testing.assert_allclose(curves.presence, whole.presence[0][:, :2], atol=1e-6)
+    assert (curves.hop_s, curves.first_s, curves.labels) == (0.016, 0.016, ("a", "b"))
+
+
+def test_a_score_is_the_largest_of_any_chunk(tagger: Tagger, framewise: Bundle) -> None:
+    waveform = noise(80_000)
+    analysis = tagger.analyse_samples(waveform)
+    assert len(analysis.chunks) > 5
+    for code, score in analysis.scores.items():
+        assert score == max(chunk.scores[code] for chunk in analysis.chunks)
+        assert analysis.active[code] == (score >= 0.5)
+    for chunk in analysis.chunks:
+        alone = framewise.run(
+            waveform[np.newaxis, round(chunk.onset_s * 16e3) : round(chunk.offset_s * 16e3)]
+        )
+        assert list(chunk.scores.values()) == pytest.approx(alone.tags[0, :2].tolist(), abs=1e-6)
+    assert analysis.chunks[-1].offset_s <= analysis.duration_s
+
+
+def test_samples_and_the_file_that_holds_them_are_analysed_alike(tagger: Tagger, recorded: Recorder) -> None:
+    samples = noise(50_000)
+    of_file, of_samples = tagger.analyse(recorded(samples, subtype="FLOAT")), tagger.analyse_samples(samples)
+    np.testing.assert_array_equal(of_file.curves.presence, of_samples.curves.presence)
+    assert of_file.events == of_samples.events
+    assert of_file.scores == of_samples.scores
+
+
+def test_the_same_recording_in_another_rate_and_container_sounds_nearly_the_same(
+    tagger: Tagger, recorded: Recorder
+) -> None:
+    from scipy.signal import resample_poly
+
+    smooth = np.cumsum(noise(32_000)) / 100
+    mono = tagger.analyse(recorded(smooth, subtype="FLOAT")).curves.presence
+    upsampled = np.column_stack([resample_poly(smooth, 3, 1)] * 2)
+    for kind, subtype in (("WAV", "PCM_24"), ("FLAC", "PCM_24"), ("RF64", "FLOAT")):
+        analysis = tagger.analyse(recorded(upsampled, 48_000, kind, subtype))
+        assert (analysis.sample_rate, analysis.channels) == (48_000, 2)
+        np.testing.assert_allclose(analysis.curves.presence, mono, atol=0.02)
+
+
+def test_less_than_a_frame_is_unusable(tagger: Tagger, recorded: Recorder) -> None:
+    with pytest.raises(UnusableAudioError, match=r"31\.9 ms of audio: .* at least one frame of 32 ms"):
+        tagger.analyse(recorded(noise(511)))
+
+
+@pytest.mark.parametrize(
+    ("content", "error", "message"),
+    [
+        (b"", CorruptAudioError, "no bytes"),
+        (b"this is text, not audio", UnsupportedAudioError, "accepted are WAV"),
+        (b"RI", CorruptAudioError, "ends after 2 bytes"),
+        (b"RIFF\0\0\0\0AVI LIST", UnsupportedAudioError, "AVI"),
+        (b"RIFF\0\0\0\0WAVE", CorruptAudioError, "no data chunk"),
+    ],
+)
+def test_what_is_no_audio_is_told_by_its_content(
+    tagger: Tagger, content: bytes, error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        tagger.analyse(io.BytesIO(content))
+
+
+def test_more_bytes_than_allowed_are_refused(framewise_graph: Path, recorded: Recorder) -> None:
+    from service.engine.audio import Limits
+
+    with (
+        Tagger.open(framewise_graph, device="cpu", workers=1, limits=Limits(max_bytes=1000)) as tagger,
+        pytest.raises(AudioLimitError, match="32044 bytes, allowed are 1000"),
+    ):
+        tagger.analyse(recorded(noise(16_000)))
+
+
+def test_nothing_is_run_after_the_deadline(tagger: Tagger) -> None:
+    with pytest.raises(DeadlineError):
+        tagger.analyse_samples(noise(16_000), deadline=time.monotonic())
+
+
+def test_nothing_is_run_for_a_client_that_left(tagger: Tagger, recorded: Recorder) -> None:
+    cancelled = threading.Event()
+    cancelled.set()
+    with pytest.raises(AbandonedError):
+        tagger.analyse(recorded(noise(16_000)), cancelled=cancelled)
+    assert tagger.scheduler.jobs == 0
+
+
+def test_samples_that_are_not_numbers_are_refused(tagger: Tagger) -> None:
+    with pytest.raises(UnusableAudioError):
+        tagger.analyse_samples(np.array([0.0] * 1000 + [np.nan], np.float32))
+
+
+def test_what_a_user_should_know_comes_as_remarks(tagger: Tagger, recorded: Recorder) -> None:
+    loud = np.clip(noise(16_000) * 4, -1, 1)
+    assert tagger.analyse(recorded(noise(16_000))).warnings == ()
+    assert tagger.analyse(recorded(loud)).warnings[0].startswith("Clipped: ")
+    assert (
+        tagger.analyse(recorded(2 * loud, subtype="FLOAT")).warnings[0] == "Samples reach 2 times full scale."
+    )
+    assert "at -80 dB" in tagger.analyse(recorded(noise(16_000) * 2e-4, subtype="FLOAT")).warnings[0]
+    assert "Digital silence" in tagger.analyse(recorded(np.zeros(16_000))).warnings[0]
+    assert "nothing above 4000 Hz" in tagger.analyse(recorded(noise(8_000), rate=8_000)).warnings[0]
