@@ -6,6 +6,7 @@ open and check -> mono at the model's rate -> windows -> graph -> stitched curve
 import threading
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
@@ -14,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.engine.analysis import Analysis, Chunk, Curves
-from service.engine.audio import AudioFormat, Levels, Limits
+from service.engine.audio import AudioFormat, Levels, Limits, Recording
 from service.engine.bundle import Bundle, Device, Outputs
 from service.engine.cpus import usable_cpus
 from service.engine.decoders import Decoders
@@ -117,11 +118,14 @@ class Tagger:
             DeadlineError: not done before the deadline.
             AbandonedError: `cancelled` was set.
         """
-        rate = self.bundle.card.sample_rate
-        with open_recording(audio, rate, self.limits, self._decoders, deadline) as recording:
+        with self.opened(audio, deadline=deadline) as recording:
             return self._analyse(
                 recording.format, recording.levels, recording.blocks(), deadline=deadline, cancelled=cancelled
             )
+
+    def opened(self, audio: BinaryIO, *, deadline: float | None = None) -> AbstractContextManager[Recording]:
+        """A recording ready to be read as mono at the model's rate, for who wants its samples too."""
+        return open_recording(audio, self.bundle.card.sample_rate, self.limits, self._decoders, deadline)
 
     def analyse_samples(self, samples: NDArray[np.float32], *, deadline: float | None = None) -> Analysis:
         """The same for samples in memory: (samples,) float32 at the model's rate, full scale 1."""
