@@ -1,0 +1,104 @@
+"""Curves and documents as bytes: float16 and JSON, both through zlib.
+
+A curve is stored label by label and in two planes, high bytes before low bytes: neighbours in time are
+alike, most of all in their high bytes, and zlib sees that only if they lie side by side. float16 keeps
+eleven bits, an error of at most 0.00025 on values up to 1.
+"""
+
+import json
+import zlib
+from dataclasses import asdict, dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from service.engine.analysis import Analysis, Chunk, Curves, Event
+
+# Level 1 is six times as fast as the default and a few per cent larger.
+_LEVEL = 1
+
+
+@dataclass(frozen=True, slots=True)
+class PackedCurves:
+    """The columns of one row of the table `curves`."""
+
+    header: str
+    attention: bytes
+    localization: bytes
+    presence: bytes
+
+    def __len__(self) -> int:
+        return len(self.header) + len(self.attention) + len(self.localization) + len(self.presence)
+
+
+def pack_curves(curves: Curves) -> PackedCurves:
+    """Round to float16 and compress."""
+    header = {
+        "hop_s": curves.hop_s,
+        "first_s": curves.first_s,
+        "frames": len(curves),
+        "labels": curves.labels,
+    }
+    return PackedCurves(
+        header=json.dumps(header),
+        attention=_pack(curves.attention),
+        localization=_pack(curves.localization),
+        presence=_pack(curves.presence),
+    )
+
+
+def unpack_curves(packed: PackedCurves) -> Curves:
+    """The curves, equal to what was packed after rounding to float16."""
+    header = json.loads(packed.header)
+    frames, labels = header["frames"], tuple(header["labels"])
+    return Curves(
+        hop_s=header["hop_s"],
+        first_s=header["first_s"],
+        labels=labels,
+        attention=_unpack(packed.attention, (frames,)),
+        localization=_unpack(packed.localization, (frames, len(labels))),
+        presence=_unpack(packed.presence, (frames, len(labels))),
+    )
+
+
+def pack_document(analysis: Analysis) -> bytes:
+    """Everything of an analysis but its curves; numbers come back exactly."""
+    document = {
+        "duration_s": analysis.duration_s,
+        "sample_rate": analysis.sample_rate,
+        "channels": analysis.channels,
+        "scores": analysis.scores,
+        "active": analysis.active,
+        "chunks": [asdict(chunk) for chunk in analysis.chunks],
+        "events": [asdict(event) for event in analysis.events],
+        "warnings": analysis.warnings,
+    }
+    return zlib.compress(json.dumps(document, allow_nan=False, separators=(",", ":")).encode())
+
+
+def unpack_document(packed: bytes, curves: Curves) -> Analysis:
+    """The analysis again, with the curves that were stored beside it."""
+    document = json.loads(zlib.decompress(packed))
+    return Analysis(
+        duration_s=document["duration_s"],
+        sample_rate=document["sample_rate"],
+        channels=document["channels"],
+        scores=document["scores"],
+        active=document["active"],
+        chunks=tuple(Chunk(**chunk) for chunk in document["chunks"]),
+        events=tuple(Event(**event) for event in document["events"]),
+        curves=curves,
+        warnings=tuple(document["warnings"]),
+    )
+
+
+def _pack(curve: NDArray[np.float32]) -> bytes:
+    halves = np.ascontiguousarray(curve.T, dtype="<f2")  # (labels, frames) or (frames,)
+    planes = halves.view(np.uint8).reshape(-1, 2).T  # (2, values): low bytes, then high bytes
+    return zlib.compress(planes[::-1].tobytes(), _LEVEL)
+
+
+def _unpack(packed: bytes, shape: tuple[int, ...]) -> NDArray[np.float32]:
+    planes = np.frombuffer(zlib.decompress(packed), dtype=np.uint8).reshape(2, -1)[::-1]
+    halves = np.ascontiguousarray(planes.T).view("<f2").reshape(shape[::-1])
+    return np.ascontiguousarray(halves.T, dtype=np.float32)

@@ -1,0 +1,225 @@
+"""The connection to SQLite or PostgreSQL: transactions, time limits, migrations, and what fails."""
+
+import logging
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.util import CommandError
+from sqlalchemy import URL, Connection, create_engine, event, make_url, text
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import (
+    ArgumentError,
+    DataError,
+    DBAPIError,
+    IntegrityError,
+    NotSupportedError,
+    ProgrammingError,
+)
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from service.engine.errors import AttLocError, UnavailableError
+
+_log = logging.getLogger(__name__)
+
+# Any number will do as long as nothing else on the server takes it; this is "attloc" in ASCII.
+_MIGRATION_LOCK = int.from_bytes(b"attloc", "big")
+_RETRY_AFTER_S = 5.0
+_MAX_IDLE_LOG_BYTES = 64 * 1024 * 1024
+_PAGES_AT_ONCE = 1000
+# Errors that say that the SQL is wrong: ours to mend, not the database's to recover from.
+_BUGS = (IntegrityError, ProgrammingError, DataError, NotSupportedError)
+
+
+class Database:
+    """Short read and write transactions on a migrated database.
+
+    A database that is away, full, locked or broken raises `UnavailableError` from `read` and `write`; once
+    it is back they work again. It need not be there when the service starts: it is migrated when it is
+    first reached.
+
+    Attributes:
+        engine: SQLAlchemy's, for migrations and tests.
+    """
+
+    def __init__(self, url: str, *, pool_size: int = 8, timeout_s: float = 5.0) -> None:
+        parsed = _parse(url)
+        self._is_sqlite = parsed.get_backend_name() == "sqlite"
+        self._timeout_s = timeout_s
+        if self._is_sqlite:
+            _make_parent(parsed)
+        try:
+            self.engine = create_engine(
+                parsed,
+                pool_size=pool_size,
+                max_overflow=0,
+                pool_timeout=timeout_s,
+                pool_pre_ping=not self._is_sqlite,
+                connect_args=(_sqlite_args if self._is_sqlite else _postgres_args)(parsed, timeout_s),
+            )
+        except ModuleNotFoundError as error:
+            raise AttLocError("PostgreSQL needs the package psycopg: install attloc[postgres]") from error
+        if self._is_sqlite:
+            event.listen(self.engine, "connect", _set_up_sqlite)
+            event.listen(self.engine, "begin", _begin_sqlite)
+        # Several statements of one read must see one state of the database.
+        reading = (
+            {} if self._is_sqlite else {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+        )
+        writing = {"sqlite_begin": "BEGIN IMMEDIATE"} if self._is_sqlite else {}
+        self._reading = self.engine.execution_options(**reading)
+        self._writing = self.engine.execution_options(**writing)
+        # SQLite lets one writer in; the others poll, and may starve. Threads of one process queue here.
+        self._writer = threading.Semaphore(1 if self._is_sqlite else pool_size)
+        self._migrating = threading.Semaphore(1)
+        self._migrated = False
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A read-only transaction on one state of the database."""
+        with _mapped():
+            self.migrate()
+            with self._reading.begin() as connection:
+                yield connection
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """A transaction that is committed, on disk, when the block ends without an error."""
+        with _mapped():
+            self.migrate()
+            with self._turn(self._writer), self._writing.begin() as connection:
+                yield connection
+
+    @contextmanager
+    def _turn(self, places: threading.Semaphore) -> Iterator[None]:
+        if not places.acquire(timeout=self._timeout_s):
+            raise UnavailableError(
+                f"the timeline's database has been busy for {self._timeout_s:g} s", _RETRY_AFTER_S
+            )
+        try:
+            yield
+        finally:
+            places.release()
+
+    def migrate(self) -> None:
+        """Bring the tables up to date, once; safe with several processes starting together.
+
+        Raises:
+            AttLocError: a newer version of this service has written the database.
+        """
+        if self._migrated:
+            return
+        with _mapped(), self._turn(self._migrating), self._writing.begin() as connection:
+            if not self._is_sqlite:
+                connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
+            config = Config()
+            config.set_main_option("script_location", "service.timeline:migrations")
+            config.set_main_option("path_separator", "os")
+            config.attributes["connection"] = connection
+            try:
+                command.upgrade(config, "head")
+            except CommandError as error:
+                raise AttLocError(
+                    f"the timeline's database does not fit this version of the service: {error}"
+                ) from error
+        self._migrated = True
+
+    def shrink(self) -> None:
+        """Give the space of deleted rows back to the disk; PostgreSQL does that by itself."""
+        if not self._is_sqlite:
+            return
+        before, free = -1, 0
+        while free != before:
+            before = free
+            with self.write() as connection:
+                # Not through SQLAlchemy, which stops after the first page: the statement has no columns.
+                cursor = connection.connection.cursor()
+                cursor.execute(f"PRAGMA incremental_vacuum({_PAGES_AT_ONCE})")
+                cursor.fetchall()
+                free = connection.exec_driver_sql("PRAGMA freelist_count").scalar_one()
+
+    def close(self) -> None:
+        """Close every connection that is not in use."""
+        self.engine.dispose()
+
+
+def _parse(url: str) -> URL:
+    try:
+        parsed = make_url(url)
+    except ArgumentError as error:
+        raise AttLocError(f"not a database URL: {error}") from error
+    backend = parsed.get_backend_name()
+    if backend in {"postgresql", "postgres"}:
+        return parsed.set(drivername="postgresql+psycopg")
+    if backend != "sqlite":
+        raise AttLocError(f"the timeline is kept in sqlite or postgresql, not in {backend!r}")
+    if not parsed.database or parsed.database == ":memory:":
+        raise AttLocError("SQLite needs a file, as in sqlite:////var/lib/attloc/timeline.db")
+    return parsed
+
+
+def _make_parent(url: URL) -> None:
+    directory = Path(url.database or "").parent
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise AttLocError(f"cannot keep the timeline in {directory}: {error}") from error
+
+
+def _sqlite_args(_: URL, timeout_s: float) -> dict[str, object]:
+    return {"timeout": timeout_s, "check_same_thread": False}
+
+
+def _postgres_args(url: URL, timeout_s: float) -> dict[str, object]:
+    milliseconds = round(timeout_s * 1000)
+    given: dict[str, object] = {
+        "connect_timeout": max(2, round(timeout_s)),
+        "application_name": "attloc",
+        "options": (
+            f"-c lock_timeout={milliseconds} -c statement_timeout={2 * milliseconds}"
+            f" -c idle_in_transaction_session_timeout={4 * milliseconds}"
+        ),
+        # A server that vanished without a word is given up after this, not after the kernel's 15 minutes.
+        "tcp_user_timeout": 2 * milliseconds,
+        "keepalives_idle": 30,
+    }
+    return {name: value for name, value in given.items() if name not in url.query}
+
+
+def _set_up_sqlite(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
+    connection.isolation_level = None  # begin as we say, not as the driver guesses
+    cursor = connection.cursor()
+    # Readers go on beside the writer. FULL syncs the log at every commit: an acknowledged recording
+    # survives not only a killed process but a power cut.
+    # Incremental vacuum can only be chosen before the first table is made, and before WAL.
+    for pragma in (
+        "auto_vacuum = INCREMENTAL",
+        "journal_mode = WAL",
+        "synchronous = FULL",
+        "foreign_keys = ON",
+    ):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.execute(f"PRAGMA journal_size_limit = {_MAX_IDLE_LOG_BYTES}")
+    cursor.close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    connection.exec_driver_sql(connection.get_execution_options().get("sqlite_begin", "BEGIN"))
+
+
+@contextmanager
+def _mapped() -> Iterator[None]:
+    try:
+        yield
+    except _BUGS:
+        raise
+    except (DBAPIError, PoolTimeoutError) as error:
+        cause = getattr(error, "orig", None) or error
+        _log.warning("timeline database: %s", cause)
+        raise UnavailableError(
+            f"the timeline's database cannot be used now: {cause}", _RETRY_AFTER_S
+        ) from error

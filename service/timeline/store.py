@@ -1,0 +1,265 @@
+"""The timeline: what was heard, when, by which source."""
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Connection, RowMapping, insert, select
+
+from service.engine.errors import UnavailableError
+from service.timeline.codec import PackedCurves, pack_curves, pack_document, unpack_curves, unpack_document
+from service.timeline.database import Database
+from service.timeline.ids import uuid7
+from service.timeline.instants import from_us, seconds_to_us, to_us
+from service.timeline.ledger import Ledger
+from service.timeline.queries import read_page
+from service.timeline.records import EventPage, EventQuery, NewRecording, Recording, SourceActivity
+from service.timeline.retention import Forgetter, Pruned
+from service.timeline.schema import curves, parts, recordings, sources
+from service.timeline.seams import SEAM_GAP_S
+
+_log = logging.getLogger(__name__)
+
+
+class Timeline:
+    """Recordings, their curves, and the events of every source on the clock.
+
+    Safe to share between threads, and a database between processes. Every method raises
+    `UnavailableError` while the database is away, full or locked, and works again when it is back.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        *,
+        seam_gap_s: float = SEAM_GAP_S,
+        now_us: Callable[[], int] = lambda: time.time_ns() // 1000,
+    ) -> None:
+        self._database = database
+        self._seam_gap_us = seconds_to_us(seam_gap_s)
+        self._now_us = now_us
+
+    @classmethod
+    def open(
+        cls, url: str, *, pool_size: int = 8, timeout_s: float = 5.0, seam_gap_s: float = SEAM_GAP_S
+    ) -> "Timeline":
+        """Open `sqlite:///path` or `postgresql://...`, creating and migrating the tables.
+
+        A database that cannot be reached now is no error: it is migrated when it can.
+
+        Args:
+            url: as SQLAlchemy reads it.
+            pool_size: most connections at a time; more readers and writers wait.
+            timeout_s: longest wait for a connection and for a lock; a statement may take twice that.
+            seam_gap_s: see `service.timeline.seams`.
+
+        Raises:
+            AttLocError: the URL is none of a database we know, or a newer version has written it.
+        """
+        timeline = cls(Database(url, pool_size=pool_size, timeout_s=timeout_s), seam_gap_s=seam_gap_s)
+        try:
+            timeline.ping()
+        except UnavailableError as error:
+            _log.warning("starting without the timeline: %s", error)
+        return timeline
+
+    def append(self, new: NewRecording) -> Recording:
+        """Store a recording and join its events to its source's; committed when this returns.
+
+        A recording that is stored already is answered as it is stored, and nothing is added.
+        """
+        recording_id, now_us = uuid7(), self._now_us()
+        recording, packed, parts_of_it = _rows(recording_id, now_us, new)
+        with self._database.write() as connection:
+            ledger = Ledger.lock(connection, new.source, now_us, self._seam_gap_us)
+            known = _read(connection, *_identity(new.source, new.recorded_at, new.digest))
+            if known is not None:
+                return known
+            source = ledger.row
+            recording |= {"source_id": source["id"], "seq": ledger.number()}
+            connection.execute(insert(recordings), recording)
+            connection.execute(insert(curves), {"recording_id": recording_id, **asdict(packed)})
+            if parts_of_it:
+                connection.execute(insert(parts), [row | {"source_id": source["id"]} for row in parts_of_it])
+            ledger.add(parts_of_it)
+            ledger.close(
+                recordings=source["recordings"] + 1,
+                size_bytes=source["size_bytes"] + recording["size_bytes"],
+                longest_us=max(source["longest_us"], recording["duration_us"]),
+                stored_at_us=now_us,
+            )
+        return _recording(recording | {"source": new.source} | asdict(packed))
+
+    def find(self, source: str, recorded_at: datetime, digest: str) -> Recording | None:
+        """The recording of this identity (see `NewRecording`), if it is stored."""
+        with self._database.read() as connection:
+            return _read(connection, *_identity(source, recorded_at, digest))
+
+    def recording(self, recording_id: str) -> Recording | None:
+        """One recording; None if there is none of this id or it is no id at all."""
+        key = _key(recording_id)
+        if key is None:
+            return None
+        with self._database.read() as connection:
+            return _read(connection, recordings.c.id == key)
+
+    def events(self, query: EventQuery) -> EventPage:
+        """A page of a source's events in the order of commits; see `EventPage` for how to apply it."""
+        with self._database.read() as connection:
+            return read_page(connection, query)
+
+    def head(self, source: str) -> int:
+        """Number of the source's last change, deletions included; 0 for one never heard of.
+
+        While it stays the same, so does the answer to every query about the source.
+        """
+        with self._database.read() as connection:
+            query = select(sources.c.head).where(sources.c.name == source)
+            return connection.execute(query).scalar_one_or_none() or 0
+
+    def sources(self) -> list[SourceActivity]:
+        """Sources of which recordings are stored, the one last heard first."""
+        other = recordings.alias()
+        latest = (
+            select(other.c.id)
+            .where(other.c.source_id == sources.c.id)
+            .order_by(other.c.recorded_at_us.desc(), other.c.id.desc())
+            .limit(1)
+            .scalar_subquery()
+        )
+        query = select(
+            sources.c.name,
+            sources.c.head,
+            sources.c.recordings,
+            sources.c.stored_at_us,
+            recordings.c.recorded_at_us,
+            recordings.c.duration_us,
+        ).join_from(sources, recordings, recordings.c.id == latest)
+        with self._database.read() as connection:
+            rows = connection.execute(query).all()
+        found = [
+            SourceActivity(
+                source=row.name,
+                head=row.head,
+                recordings=row.recordings,
+                recorded_at=from_us(row.recorded_at_us),
+                ended_at=from_us(row.recorded_at_us + row.duration_us),
+                stored_at=from_us(row.stored_at_us),
+            )
+            for row in rows
+        ]
+        return sorted(found, key=lambda activity: (activity.ended_at, activity.source), reverse=True)
+
+    def delete_recording(self, recording_id: str) -> bool:
+        """Forget a recording, its curves and its part of the timeline; False if there was none."""
+        key = _key(recording_id)
+        return key is not None and self._forgetter().recording(key).recordings > 0
+
+    def delete_source(self, source: str) -> Pruned:
+        """Forget everything stored of a source up to now; readers of its events start over.
+
+        Its name and its numbering stay, so that no cursor is ever given out for two things.
+        """
+        return self._forgetter().source(source)
+
+    def prune(self, *, max_age_days: float | None = None, max_size_bytes: int | None = None) -> Pruned:
+        """Apply the limits of age and size, oldest stored first; readers are not told what is gone.
+
+        Size is that of curves and documents as they are stored, which is nearly all there is.
+        """
+        forgetter = self._forgetter()
+        pruned = Pruned()
+        if max_age_days is not None:
+            pruned += forgetter.older_than(max_age_days)
+        if max_size_bytes is not None:
+            pruned += forgetter.beyond(max_size_bytes)
+        forgetter.removals()
+        self._database.shrink()
+        return pruned
+
+    def _forgetter(self) -> Forgetter:
+        return Forgetter(self._database, self._now_us(), self._seam_gap_us)
+
+    def ping(self) -> None:
+        """Raise `UnavailableError` unless the database answers and its tables are up to date."""
+        with self._database.read() as connection:
+            connection.execute(select(1))
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._database.close()
+
+
+def _key(recording_id: str) -> UUID | None:
+    try:
+        return UUID(recording_id)
+    except ValueError:
+        return None
+
+
+def _identity(source: str, recorded_at: datetime, digest: str) -> tuple[ColumnElement[bool], ...]:
+    return (
+        sources.c.name == source,
+        recordings.c.recorded_at_us == to_us(recorded_at),
+        recordings.c.digest == digest,
+    )
+
+
+def _rows(
+    recording_id: UUID, now_us: int, new: NewRecording
+) -> tuple[dict[str, Any], PackedCurves, list[dict[str, Any]]]:
+    """What goes into `recordings`, `curves` and `parts`, before the source is known."""
+    recorded_at_us = to_us(new.recorded_at)
+    packed, document = pack_curves(new.analysis.curves), pack_document(new.analysis)
+    recording = {
+        "id": recording_id,
+        "recorded_at_us": recorded_at_us,
+        "digest": new.digest,
+        "duration_us": seconds_to_us(new.analysis.duration_s),
+        "stored_at_us": now_us,
+        "model_name": new.model_name,
+        "model_version": new.model_version,
+        "size_bytes": len(packed) + len(document),
+        "document": document,
+    }
+    heard = [
+        {
+            "recording_id": recording_id,
+            "position": position,
+            "label": event.label,
+            "onset_us": recorded_at_us + seconds_to_us(event.onset_s),
+            "offset_us": recorded_at_us + seconds_to_us(event.offset_s),
+            "confidence": event.confidence,
+        }
+        for position, event in enumerate(new.analysis.events)
+    ]
+    return recording, packed, heard
+
+
+def _read(connection: Connection, *conditions: ColumnElement[bool]) -> Recording | None:
+    query = (
+        select(recordings, sources.c.name.label("source"), curves)
+        .join_from(recordings, sources)
+        .join(curves, curves.c.recording_id == recordings.c.id)
+        .where(*conditions)
+    )
+    row = connection.execute(query).mappings().one_or_none()
+    return None if row is None else _recording(row)
+
+
+def _recording(row: Mapping[str, Any] | RowMapping) -> Recording:
+    packed = PackedCurves(row["header"], row["attention"], row["localization"], row["presence"])
+    return Recording(
+        id=str(row["id"]),
+        source=row["source"],
+        recorded_at=from_us(row["recorded_at_us"]),
+        digest=row["digest"],
+        analysis=unpack_document(row["document"], unpack_curves(packed)),
+        model_name=row["model_name"],
+        model_version=row["model_version"],
+        stored_at=from_us(row["stored_at_us"]),
+    )
