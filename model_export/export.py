@@ -1,6 +1,6 @@
 """A trained network to the one file that is served: waveform in, model card inside."""
 
-import json
+import hashlib
 import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -8,16 +8,18 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
-import onnx
 import torch
 from numpy.typing import NDArray
 from torch import nn
 
 from model_export.calibration import Calibration
+from model_export.checkpoint import load_checkpoint
+from model_export.graph_file import embed
 from model_export.models.prediction import Prediction
 from model_export.models.waveform_tagger import WaveformTagger
 from model_export.parity import BATCHES, check_parity, check_structure, inference_session, lengths, waveforms
-from service.engine.card import METADATA_KEY, Label, ModelCard, SelfTest
+from model_export.revision import revision
+from service.engine.card import Label, ModelCard, SelfTest
 
 OPSET = 17
 _SELF_TEST_FRAMES = 31
@@ -40,6 +42,24 @@ class Trained:
     labels: tuple[Label, ...]
     window_seconds: float = 4.0
     training: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, checkpoint: Path, name: str = "att_loc_cgrnn") -> "Trained":
+        """From a checkpoint of `python -m model_export train`.
+
+        Raises:
+            BundleError: the file is no such checkpoint.
+        """
+        read = load_checkpoint(checkpoint)
+        training = {
+            "config": read.config.to_dict(),
+            "data": read.data,
+            "epoch": read.epoch,
+            "step": read.step,
+            "checkpoint_sha256": hashlib.sha256(checkpoint.read_bytes()).hexdigest(),
+            "exported_by_revision": revision(),
+        }
+        return cls(name, read.tagger, read.config.labels, training=training)
 
 
 def export(
@@ -123,15 +143,6 @@ def describe(trained: Trained, calibration: Calibration, metrics: dict[str, Any]
         training=trained.training | {"calibration": calibration.source},
         metrics=metrics,
     )
-
-
-def embed(card: ModelCard, path: Path) -> None:
-    """Put the card into the graph file."""
-    model = onnx.load(path)
-    onnx.helper.set_model_props(model, {METADATA_KEY: card.to_json()})
-    model.producer_name = "attloc"
-    model.doc_string = json.dumps([label.name for label in card.labels])
-    onnx.save(model, path)
 
 
 def self_test_waveform(samples: int) -> NDArray[np.float32]:

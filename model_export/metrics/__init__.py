@@ -4,7 +4,7 @@ Rates of the tags take `truth` as bool and `scores` as any real numbers, higher 
 that is undefined (a label without positives or without negatives) is NaN, never a made-up number.
 """
 
-from model_export.metrics.bootstrap import Interval, bootstrap
+from model_export.metrics.bootstrap import Interval, bootstrap, mean_defined
 from model_export.metrics.event_based import event_counts
 from model_export.metrics.intersection_based import intersection_counts
 from model_export.metrics.psds import FAST_REACTION, NO_CONFUSION, psds
@@ -20,6 +20,7 @@ from model_export.metrics.spans import (
     active_spans,
     as_spans,
     f1,
+    frame_edges,
     merged,
     overlaps,
     precision_recall_f1,
@@ -48,8 +49,10 @@ __all__ = [
     "error_rate",
     "event_counts",
     "f1",
+    "frame_edges",
     "intersection_counts",
     "lwlrap",
+    "mean_defined",
     "merged",
     "overlaps",
     "precision_recall_f1",

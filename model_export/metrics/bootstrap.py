@@ -1,7 +1,7 @@
 """How far a figure could have come out otherwise: percentile bootstrap over recordings."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,30 +16,41 @@ class Interval:
     low: float
     high: float
 
-    def __str__(self) -> str:
-        if math.isnan(self.value):
-            return "-"
-        return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
+
+def mean_defined(values: Iterable[float]) -> float:
+    """The mean of those that are not NaN; NaN if there are none."""
+    defined = [value for value in values if not math.isnan(value)]
+    return sum(defined) / len(defined) if defined else math.nan
 
 
 def bootstrap(
-    figure: Callable[[NDArray[np.intp]], float], items: int, replicates: int = 1000, seed: int = 0
-) -> Interval:
-    """A figure over all items, and where it falls in 95 of 100 resamplings of them with replacement.
+    figures: Callable[[NDArray[np.intp]], Sequence[float]], items: int, replicates: int = 1000, seed: int = 0
+) -> list[Interval]:
+    """Figures over all items, and where each falls in 95 of 100 resamplings of them with replacement.
 
     Whole recordings are the items, never frames: frames of one recording are no independent evidence.
 
     Args:
-        figure: of the items with these indices, (items,), repeated ones counting as often.
+        figures: of the items with these indices, (items,), repeated ones counting as often.
         items: how many there are.
-        replicates: resamplings; those in which the figure is undefined are left out.
+        replicates: resamplings; those in which a figure is undefined are left out for it.
         seed: of the resampling.
+
+    Returns:
+        One interval for each of the figures, in their order.
     """
-    value = figure(np.arange(items))
-    if math.isnan(value) or replicates == 0:
-        return Interval(value, math.nan, math.nan)
+    values = figures(np.arange(items))
     random = np.random.default_rng(seed)
-    figures = np.array([figure(random.integers(0, items, items)) for _ in range(replicates)])
-    figures = figures[~np.isnan(figures)]
-    low, high = np.percentile(figures, [2.5, 97.5])
+    resampled = [figures(random.integers(0, items, items)) for _ in range(replicates)]
+    return [
+        _interval(value, np.array([replicate[index] for replicate in resampled]))
+        for index, value in enumerate(values)
+    ]
+
+
+def _interval(value: float, resampled: NDArray[np.float64]) -> Interval:
+    defined = resampled[~np.isnan(resampled)]
+    if math.isnan(value) or len(defined) == 0:
+        return Interval(value, math.nan, math.nan)
+    low, high = np.percentile(defined, [2.5, 97.5])
     return Interval(value, float(low), float(high))

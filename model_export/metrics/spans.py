@@ -3,7 +3,7 @@
 Spans are an (n, 2) float64 array of onsets and offsets in seconds, one label of one recording.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,13 +62,29 @@ def overlaps(first: Spans, second: Spans) -> NDArray[np.float64]:
     return shared
 
 
-def active_spans(active: NDArray[np.bool_], first_s: float, hop_s: float) -> Spans:
-    """Runs of active frames as time: frame t stands for hop_s seconds around first_s + t hop_s.
+def frame_edges(frames: int, hop_s: float, first_s: float, duration_s: float) -> NDArray[np.float64]:
+    """When each frame begins and the last one ends, (frames + 1,) seconds, as events are served.
+
+    A frame stands for the hop around its centre; the first also for what precedes it, the last for
+    what follows.
+
+    Args:
+        frames: how many, at least one.
+        hop_s: seconds between frames.
+        first_s: centre of the first frame.
+        duration_s: of the recording.
+    """
+    edges = first_s + (np.arange(frames + 1, dtype=np.float64) - 0.5) * hop_s
+    edges[0], edges[-1] = 0.0, duration_s
+    return edges
+
+
+def active_spans(active: NDArray[np.bool_], edges: NDArray[np.floating[Any]]) -> Spans:
+    """Runs of active frames as time.
 
     Args:
         active: (frames,).
-        first_s: centre of the first frame.
-        hop_s: seconds between frames.
+        edges: (frames + 1,) seconds, see `frame_edges`.
     """
-    edges = np.flatnonzero(np.diff(active.astype(np.int8), prepend=0, append=0)).reshape(-1, 2)
-    return (first_s - hop_s / 2) + edges.astype(np.float64) * hop_s
+    changes = np.flatnonzero(np.diff(active.astype(np.int8), prepend=0, append=0))
+    return edges.astype(np.float64)[changes.reshape(-1, 2)]

@@ -14,6 +14,7 @@ from model_export.metrics import (
     FAST_REACTION,
     NO_CONFUSION,
     Counts,
+    Interval,
     Spans,
     active_spans,
     as_spans,
@@ -21,7 +22,9 @@ from model_export.metrics import (
     error_rate,
     event_counts,
     f1,
+    frame_edges,
     intersection_counts,
+    mean_defined,
     merged,
     overlaps,
     precision_recall_f1,
@@ -57,9 +60,14 @@ def test_overlaps_and_merging_equal_counting_ticks(first: Spans, second: Spans) 
 
 @given(st.lists(st.booleans(), max_size=40))
 def test_active_frames_become_the_time_they_stand_for(frames: list[bool]) -> None:
-    found = active_spans(np.array(frames, dtype=bool), first_s=0.05, hop_s=TICK_S)
+    found = active_spans(np.array(frames, dtype=bool), np.arange(len(frames) + 1) * TICK_S)
     assert ticks(found) == {frame for frame, active in enumerate(frames) if active}
     assert (found[1:, 0] > found[:-1, 1]).all()
+
+
+def test_frames_stand_for_a_hop_and_the_outer_ones_for_the_ends() -> None:
+    edges = frame_edges(3, hop_s=0.016, first_s=0.016, duration_s=0.07)
+    assert edges == pytest.approx([0.0, 0.024, 0.04, 0.07])
 
 
 @given(spans(), st.sampled_from([1, 3, 10]))
@@ -152,7 +160,7 @@ def slow_psds(
             hits = false = 0
             confusions = dict.fromkeys(present, 0)
             for of, score in zip(truth, scores, strict=True):
-                claims = active_spans(score[:, label] >= threshold, tick_s / 2, tick_s)
+                claims = active_spans(score[:, label] >= threshold, np.arange(len(score) + 1) * tick_s)
                 counts = slow_intersection(of[label], claims, scenario.detection_share, scenario.truth_share)
                 hits += counts.true_positives
                 false += counts.false_positives
@@ -221,22 +229,27 @@ def test_psds_by_hand() -> None:
 
 def test_a_bootstrap_interval_holds_the_known_standard_error() -> None:
     values = np.random.default_rng(1).standard_normal(400)
-    interval = bootstrap(lambda index: float(values[index].mean()), 400, replicates=2000)
+
+    def figures(index: NDArray[np.intp]) -> list[float]:
+        return [float(values[index].mean()), 1.0]
+
+    interval, constant = bootstrap(figures, 400, replicates=2000)
     assert interval.value == pytest.approx(values.mean())
     half = 1.96 * values.std() / 20
-    assert (interval.low, interval.high) == pytest.approx(
-        (values.mean() - half, values.mean() + half), abs=0.01
-    )
-    assert bootstrap(lambda index: float(values[index].mean()), 400) == bootstrap(
-        lambda index: float(values[index].mean()), 400
-    )
+    expected = (values.mean() - half, values.mean() + half)
+    assert (interval.low, interval.high) == pytest.approx(expected, abs=0.01)
+    assert constant == Interval(1.0, 1.0, 1.0)
+    assert bootstrap(figures, 400, replicates=20, seed=3) == bootstrap(figures, 400, replicates=20, seed=3)
 
 
 def test_undefined_replicates_are_left_out_of_an_interval() -> None:
     values = np.array([math.nan, 1.0, 1.0])
-    interval = bootstrap(lambda index: float(values[index[-1]]), 3)
-    assert (interval.low, interval.high) == (1.0, 1.0)
-    undefined = bootstrap(lambda _: math.nan, 3)
-    assert math.isnan(undefined.value)
-    assert str(undefined) == "-"
-    assert str(interval) == "1.000 [1.000, 1.000]"
+    (interval,) = bootstrap(lambda index: [float(values[index[-1]])], 3)
+    assert interval == Interval(1.0, 1.0, 1.0)
+    (undefined,) = bootstrap(lambda _: [math.nan], 3)
+    assert all(math.isnan(bound) for bound in (undefined.value, undefined.low, undefined.high))
+
+
+def test_the_mean_is_of_what_is_defined() -> None:
+    assert mean_defined([1.0, math.nan, 2.0]) == 1.5
+    assert math.isnan(mean_defined([math.nan]))

@@ -1,0 +1,123 @@
+"""A graph's answers to a set of mixtures, beside their truth."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from model_export.data.mixture_set import MixtureSetError, read_truth, read_weak_set
+from model_export.metrics import frame_edges
+from service.engine.analysis import Event
+from service.engine.bundle import Bundle
+from service.engine.card import EventDecoder
+from service.engine.events import decode
+
+_BATCH = 2  # pairs run fastest on a CPU
+_FULL_SCALE = 32768.0
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """Everything the figures are computed from.
+
+    Attributes:
+        folder: of the set.
+        labels: codes of the scored labels, the order of every last axis below.
+        present: (chunks, labels) bool, the weak labels.
+        tags: (chunks, labels) float32, O''.
+        active: (chunks, frames, labels) bool, the truth no training saw.
+        presence: (chunks, frames, labels) float32, O'(t).
+        attention: (chunks, frames) float32, Z_att(t).
+        localization: (chunks, frames, labels) float32, Z_loc(t).
+        hop_s: seconds between frames.
+        first_s: centre of the first frame, seconds.
+        duration_s: of each chunk.
+    """
+
+    folder: Path
+    labels: tuple[str, ...]
+    present: NDArray[np.bool_]
+    tags: NDArray[np.float32]
+    active: NDArray[np.bool_]
+    presence: NDArray[np.float32]
+    attention: NDArray[np.float32]
+    localization: NDArray[np.float32]
+    hop_s: float
+    first_s: float
+    duration_s: float
+
+    def __len__(self) -> int:
+        return len(self.tags)
+
+    @property
+    def name(self) -> str:
+        """Of the set: its folder's."""
+        return self.folder.name
+
+    @property
+    def edges(self) -> NDArray[np.float64]:
+        """(frames + 1,) seconds at which frames begin and the last one ends."""
+        return frame_edges(self.presence.shape[1], self.hop_s, self.first_s, self.duration_s)
+
+    def events(self, chunk: int, label: int, decoder: EventDecoder) -> list[Event]:
+        """Events of one label in one chunk, decoded as they are served."""
+        return decode(
+            self.presence[chunk, :, label],
+            hop_s=self.hop_s,
+            first_s=self.first_s,
+            duration_s=self.duration_s,
+            label=self.labels[label],
+            decoder=decoder,
+        )
+
+
+def answer(bundle: Bundle, folder: Path, limit: int | None = None) -> Answers:
+    """Run the graph over the mixtures in `folder`.
+
+    Args:
+        bundle: the graph.
+        folder: written by `python -m model_export mixtures`.
+        limit: only the first so many chunks.
+
+    Raises:
+        MixtureSetError: the folder is incomplete, or framed or labelled otherwise than the graph.
+    """
+    card = bundle.card
+    weak, truth = read_weak_set(folder), read_truth(folder)
+    if weak.manifest["sample_rate"] != card.sample_rate:
+        raise MixtureSetError(
+            f"{folder} is at {weak.manifest['sample_rate']} Hz, the graph at {card.sample_rate}"
+        )
+    codes = [label.code for label in card.labels]
+    scored = [column for column, label in enumerate(card.labels) if label.scored]
+    labels = tuple(codes[column] for column in scored)
+    missing = set(labels) - set(truth.tags)
+    if missing:
+        raise MixtureSetError(
+            f"{folder} has no truth for the labels {sorted(missing)}, only {list(truth.tags)}"
+        )
+    waveforms = weak.waveforms[:limit]
+    samples = waveforms.shape[1]
+    if truth.active.shape[1] != card.frames(samples):
+        raise MixtureSetError(
+            f"{folder} has {truth.active.shape[1]} frames a chunk, the graph makes {card.frames(samples)}"
+        )
+    outputs = [
+        bundle.run(waveforms[start : start + _BATCH].astype(np.float32) / np.float32(_FULL_SCALE))
+        for start in tqdm(range(0, len(waveforms), _BATCH), folder.name, unit="pair", disable=None)
+    ]
+    return Answers(
+        folder=folder,
+        labels=labels,
+        present=weak.targets(codes)[:limit, scored] > 0,
+        tags=np.concatenate([out.tags for out in outputs])[:, scored],
+        active=truth.active[:limit][:, :, [truth.tags.index(code) for code in labels]],
+        presence=np.concatenate([out.presence for out in outputs])[:, :, scored],
+        attention=np.concatenate([out.attention for out in outputs]),
+        localization=np.concatenate([out.localization for out in outputs])[:, :, scored],
+        hop_s=card.hop_s,
+        first_s=card.n_fft / 2 / card.sample_rate,
+        duration_s=samples / card.sample_rate,
+    )

@@ -1,0 +1,129 @@
+"""Thresholds and event decoders chosen on validation mixtures, never on what is reported as test."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from itertools import product
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from model_export.calibration import DEFAULT_DECODER, Calibration
+from model_export.evaluation.answers import Answers
+from model_export.evaluation.localization import COARSE_S, FINE_S, true_spans
+from model_export.metrics import (
+    Spans,
+    as_spans,
+    event_counts,
+    f1,
+    mean_defined,
+    roc_points,
+    segment_activity,
+    segment_counts,
+)
+from service.engine.card import EventDecoder
+
+# Quantiles of the presence in truly active frames: where a useful onset threshold can lie.
+_ONSET_QUANTILES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
+_OFFSET_SHARES = (0.4, 0.6, 0.8, 1.0)
+_MEDIANS_S = (0.016, 0.08, 0.176, 0.336)
+_GAPS_S = (0.0, 0.08, 0.16, 0.32, 0.64)
+_MIN_DURATIONS_S = (0.032, 0.08, 0.16, 0.32)
+
+
+def fit(answers: Answers) -> Calibration:
+    """Choose every label's tag threshold and event decoder.
+
+    Args:
+        answers: to validation mixtures.
+    """
+    truth = true_spans(answers)
+    thresholds, decoders, reached = {}, {}, {}
+    for column, label in enumerate(tqdm(answers.labels, "calibrate", unit="label", disable=None)):
+        thresholds[label], tag_f1 = best_threshold(answers.present[:, column], answers.tags[:, column])
+        decoders[label], event_score = best_decoder(answers, column, [of[column] for of in truth])
+        reached[label] = {"tag_f1": round(tag_f1, 4), "event_objective": round(event_score, 4)}
+    source = {"decided_on": answers.name, "chunks": len(answers), "reached": reached}
+    return Calibration(thresholds, decoders, source)
+
+
+def best_threshold(truth: NDArray[np.bool_], scores: NDArray[np.float32]) -> tuple[float, float]:
+    """The threshold of the highest F1, halfway to the next score below; (0.5, NaN) without positives.
+
+    Args:
+        truth: (chunks,).
+        scores: (chunks,) in [0, 1].
+
+    Returns:
+        Threshold and the F1 reached.
+    """
+    positives = int(truth.sum())
+    if positives in (0, len(truth)):
+        return 0.5, float("nan")
+    false_share, true_share = roc_points(truth, scores)
+    hits, false_alarms = true_share * positives, false_share * (len(truth) - positives)
+    f1s = 2 * hits / (hits + false_alarms + positives)
+    best = int(np.argmax(f1s[1:]))  # of the distinct scores, falling
+    falling = np.unique(scores)[::-1]
+    below = falling[best + 1] if best + 1 < len(falling) else 0.0
+    return float((falling[best] + below) / 2), float(f1s[best + 1])
+
+
+def best_decoder(answers: Answers, column: int, truth: list[Spans]) -> tuple[EventDecoder, float]:
+    """A decoder of one label, by a grid over the thresholds and the filter, then one over the times.
+
+    Args:
+        answers: to validation mixtures.
+        column: of the label.
+        truth: by chunk, when it is truly active.
+
+    Returns:
+        The decoder and its `event_objective`; the default and NaN for a label that never occurs.
+    """
+    in_truth = answers.presence[:, :, column][answers.active[:, :, column]]
+    if len(in_truth) == 0:
+        return DEFAULT_DECODER, float("nan")
+    onsets = np.unique(np.quantile(in_truth, _ONSET_QUANTILES).round(4))
+    first = best_of(answers, column, truth, _thresholds(onsets.tolist()))
+    second = best_of(answers, column, truth, _times(first[0]))
+    return max(first, second, key=lambda found: found[1])
+
+
+def _thresholds(onsets: list[float]) -> Iterator[EventDecoder]:
+    for onset, share, median_s in product(onsets, _OFFSET_SHARES, _MEDIANS_S):
+        yield replace(
+            DEFAULT_DECODER,
+            onset_threshold=onset,
+            offset_threshold=round(onset * share, 4),
+            median_s=median_s,
+        )
+
+
+def _times(decoder: EventDecoder) -> Iterator[EventDecoder]:
+    for gap_s, min_duration_s in product(_GAPS_S, _MIN_DURATIONS_S):
+        yield replace(decoder, max_gap_s=gap_s, min_duration_s=min_duration_s)
+
+
+def best_of(
+    answers: Answers, column: int, truth: list[Spans], decoders: Iterable[EventDecoder]
+) -> tuple[EventDecoder, float]:
+    """Of these decoders the one with the highest `event_objective`, the first where several share it."""
+    scored = [(decoder, event_objective(answers, column, truth, decoder)) for decoder in decoders]
+    return max(scored, key=lambda found: found[1])
+
+
+def event_objective(answers: Answers, column: int, truth: list[Spans], decoder: EventDecoder) -> float:
+    """Mean of segment-based F1 at 1 s and at 100 ms and of event-based F1: when, roughly and exactly."""
+    coarse, fine, events = np.zeros(3, np.int64), np.zeros(3, np.int64), np.zeros(3, np.int64)
+    for chunk, true in enumerate(truth):
+        claims = answers.events(chunk, column, decoder)
+        if not claims and len(true) == 0:
+            continue
+        found = as_spans([(event.onset_s, event.offset_s) for event in claims])
+        for segment_s, total in ((COARSE_S, coarse), (FINE_S, fine)):
+            total += segment_counts(
+                segment_activity(true, answers.duration_s, segment_s),
+                segment_activity(found, answers.duration_s, segment_s),
+            )
+        events += event_counts(true, found)
+    return mean_defined([f1(coarse), f1(fine), f1(events)])

@@ -1,0 +1,267 @@
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import typer
+from hypothesis import given
+from hypothesis import strategies as st
+from typer.testing import CliRunner
+
+from model_export import evaluate, release
+from model_export.calibration import DEFAULT_DECODER, Calibration
+from model_export.checkpoint import CONFIG_KEY, DATA_KEY, PREFIX
+from model_export.config import TrainConfig
+from model_export.data.mixture_set import MixtureSetError, read_truth, read_weak_set
+from model_export.evaluation.answers import Answers, answer
+from model_export.evaluation.dcase import ScoreFileError, dcase_error_rates
+from model_export.evaluation.fitting import best_of, best_threshold, event_objective, fit
+from model_export.evaluation.localization import found_spans, localization_figures, true_spans
+from model_export.evaluation.plots import reliability
+from model_export.evaluation.report import markdown, measure, plain
+from model_export.evaluation.tagging import tagging_figures
+from model_export.frontend import FrontEndConfig
+from model_export.graph_file import graph_digest, read_card
+from model_export.metrics import equal_error_rate, roc_auc
+from model_export.models.att_loc_cgrnn import AttLocConfig
+from model_export.models.waveform_tagger import WaveformTagger
+from service.engine.bundle import Bundle
+
+GOLDEN = Path(__file__).parents[3] / "shared" / "corpus" / "dcase2016_task4"
+
+
+@pytest.fixture(scope="module")
+def bundle(tiny_graph: Path) -> Bundle:
+    return Bundle.load(tiny_graph, device="cpu")
+
+
+@pytest.fixture(scope="module")
+def answers(bundle: Bundle, mixtures: Path) -> Answers:
+    return answer(bundle, mixtures)
+
+
+def perfect(answers: Answers) -> Answers:
+    """As a model would answer that knows the truth."""
+    return replace(
+        answers,
+        tags=answers.present.astype(np.float32),
+        presence=answers.active.astype(np.float32),
+    )
+
+
+def test_answers_are_the_graphs_for_each_chunk_alone(
+    answers: Answers, bundle: Bundle, mixtures: Path
+) -> None:
+    weak, truth = read_weak_set(mixtures), read_truth(mixtures)
+    assert answers.labels == ("b", "c", "f", "m", "o", "p", "v")
+    for chunk in (0, 7, 15):
+        alone = bundle.run(weak.waveforms[chunk : chunk + 1].astype(np.float32) / np.float32(32_768))
+        assert answers.tags[chunk] == pytest.approx(alone.tags[0, :7], abs=1e-6)
+        assert answers.presence[chunk] == pytest.approx(alone.presence[0, :, :7], abs=1e-6)
+        assert answers.attention[chunk] == pytest.approx(alone.attention[0], abs=1e-6)
+        expected = [code in weak.labels[chunk] for code in answers.labels]
+        assert answers.present[chunk].tolist() == expected
+    assert (answers.active == truth.active).all()
+    assert answers.edges[[0, -1]].tolist() == [0.0, 1.0]
+
+
+def test_a_limit_takes_the_first_chunks(bundle: Bundle, mixtures: Path, answers: Answers) -> None:
+    few = answer(bundle, mixtures, limit=3)
+    assert len(few) == 3
+    assert few.tags == pytest.approx(answers.tags[:3], abs=1e-6)
+    assert len(few.active) == len(few.present) == 3
+
+
+def test_a_set_of_another_rate_is_refused(bundle: Bundle, mixtures: Path, tmp_path: Path) -> None:
+    for file in mixtures.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    manifest = json.loads((tmp_path / "manifest.json").read_text())
+    (tmp_path / "manifest.json").write_text(json.dumps(manifest | {"sample_rate": 8_000}))
+    with pytest.raises(MixtureSetError, match="8000"):
+        answer(bundle, tmp_path)
+
+
+def test_tagging_figures_are_those_of_each_label(answers: Answers) -> None:
+    figures = tagging_figures(answers, dict.fromkeys(answers.labels, 0.5), replicates=20)
+    rates = []
+    for column, label in enumerate(answers.labels):
+        truth, scores = answers.present[:, column], answers.tags[:, column]
+        assert figures.labels[label].positives == truth.sum()
+        assert figures.labels[label].equal_error_rate.value == equal_error_rate(truth, scores)
+        assert figures.labels[label].roc_auc.value == roc_auc(truth, scores)
+        rates.append(equal_error_rate(truth, scores))
+    assert figures.mean_equal_error_rate.value == pytest.approx(np.mean(rates))
+    assert figures.mean_equal_error_rate.low <= figures.mean_equal_error_rate.value
+
+
+def test_who_knows_the_truth_reaches_every_best_figure(answers: Answers) -> None:
+    knowing = perfect(answers)
+    tags = tagging_figures(knowing, dict.fromkeys(answers.labels, 0.5), replicates=5)
+    assert tags.mean_equal_error_rate.value == 0.0
+    assert tags.mean_f1 == tags.mean_average_precision.value == tags.lwlrap.value == 1.0
+    decoder = replace(DEFAULT_DECODER, median_s=0.0, max_gap_s=0.0, min_duration_s=0.0)
+    places = localization_figures(knowing, dict.fromkeys(answers.labels, decoder), replicates=5)
+    assert places.mean_frame_auc.value == 1.0
+    assert places.mean_segment_f1.value == places.mean_fine_segment_f1.value == 1.0
+    assert places.mean_event_f1.value == places.mean_intersection_f1.value == 1.0
+    assert places.segment_error_rate.value == places.fine_segment_error_rate.value == 0.0
+    assert places.psds_1 == places.psds_2 == pytest.approx(1.0)
+
+
+def test_found_spans_are_the_events_served(answers: Answers) -> None:
+    knowing = perfect(answers)
+    decoder = replace(DEFAULT_DECODER, median_s=0.0, max_gap_s=0.0, min_duration_s=0.0)
+    found = found_spans(knowing, dict.fromkeys(answers.labels, decoder))
+    for chunk, of_chunk in enumerate(true_spans(answers)):
+        for column, spans in enumerate(of_chunk):
+            assert found[chunk][column] == pytest.approx(spans)
+
+
+def test_frame_auc_is_over_all_frames_of_all_chunks(answers: Answers) -> None:
+    figures = localization_figures(answers, dict.fromkeys(answers.labels, DEFAULT_DECODER), replicates=3)
+    expected = roc_auc(answers.active[:, :, 2].ravel(), answers.presence[:, :, 2].ravel())
+    assert figures.labels["f"].frame_auc.value == pytest.approx(expected)
+    assert figures.labels["f"].frames == answers.active[:, :, 2].sum()
+
+
+@given(st.lists(st.tuples(st.booleans(), st.integers(0, 10)), min_size=1, max_size=25))
+def test_the_best_threshold_has_the_highest_f1_of_all(items: list[tuple[bool, int]]) -> None:
+    truth = np.array([positive for positive, _ in items])
+    scores = np.array([score / 10 for _, score in items], dtype=np.float32)
+
+    def f1_at(threshold: float) -> float:
+        detected = scores >= threshold
+        return float(2 * (detected & truth).sum() / (detected.sum() + truth.sum()))
+
+    threshold, reached = best_threshold(truth, scores)
+    if truth.all() or not truth.any():
+        assert threshold == 0.5
+        return
+    assert f1_at(threshold) == pytest.approx(reached)
+    assert reached == pytest.approx(max(f1_at(candidate) for candidate in scores))
+
+
+def test_fitting_to_the_truth_finds_it_again(answers: Answers) -> None:
+    calibration = fit(perfect(answers))
+    assert set(calibration.tag_thresholds) == set(calibration.events) == set(answers.labels)
+    for reached in calibration.source["reached"].values():
+        assert reached["tag_f1"] == 1.0
+        assert reached["event_objective"] > 0.99
+
+
+def test_the_best_decoder_is_no_worse_than_any_tried(answers: Answers) -> None:
+    truth = [of[0] for of in true_spans(answers)]
+    decoders = [replace(DEFAULT_DECODER, onset_threshold=onset) for onset in (0.001, 0.05, 0.2, 0.9)]
+    decoder, reached = best_of(answers, 0, truth, decoders)
+    assert reached == max(event_objective(answers, 0, truth, tried) for tried in decoders)
+    assert event_objective(answers, 0, truth, decoder) == reached
+
+
+def test_reliability_by_hand() -> None:
+    scores = np.array([0.05] * 10 + [0.95] * 10 + [0.5], dtype=np.float32)
+    truth = np.array([False] * 9 + [True] * 11 + [True])
+    mean_score, share = reliability(truth, scores)
+    assert mean_score == pytest.approx([0.05, 0.95])  # one chunk at 0.5 says nothing
+    assert share == pytest.approx([0.1, 1.0])
+
+
+def test_a_report_is_json_and_readable(bundle: Bundle, answers: Answers) -> None:
+    report = measure(bundle, [answers], replicates=5)
+    assert json.loads(json.dumps(report, allow_nan=False)) == report
+    assert report["graph"]["digest"] == graph_digest(bundle.path)
+    figures = report["sets"]["tiny-set"]
+    assert figures["mixtures"] == {"split": "validation", "count": 16, "seed": 0, "style": "tiny"}
+    text = markdown(report)
+    rate = figures["tagging"]["labels"]["c"]["equal_error_rate"]
+    assert f"{rate['value']:.3f} [{rate['low']:.3f}, {rate['high']:.3f}]" in text
+    assert plain(float("nan")) is None
+
+
+@pytest.mark.corpus
+@pytest.mark.skipif(not GOLDEN.is_dir(), reason="needs the developers' corpus")
+def test_evaluate_prints_the_golden_dcase_error_rates() -> None:
+    expected = json.loads((GOLDEN / "expected_eer.json").read_text())
+    output = CliRunner().invoke(app(), ["evaluate", "--dcase", str(GOLDEN)]).output
+    found = {label: float(rate) for label, rate in (line.split() for line in output.splitlines())}
+    assert found == pytest.approx(expected, abs=1.5e-6)  # both printed to six digits
+
+
+def test_score_files_by_hand_and_their_faults(tmp_path: Path) -> None:
+    labels, scores = tmp_path / "labels.csv", tmp_path / "scores.csv"
+    labels.write_text("a.wav,c\nb.wav,\nc.wav,cf\n")
+    scores.write_text("a.wav,c,3\nb.wav,c,1\nc.wav,c,2\n")
+    assert dcase_error_rates(labels, scores) == {"c": 0.0, "mean": 0.0}
+    scores.write_text("a.wav,c,3\nb.wav,c,1\n")
+    with pytest.raises(ScoreFileError, match="differ"):
+        dcase_error_rates(labels, scores)
+    scores.write_text("a.wav,c,3\na.wav,c,1\n")
+    with pytest.raises(ScoreFileError, match="twice"):
+        dcase_error_rates(labels, scores)
+    scores.write_text("a.wav,c,high\n")
+    with pytest.raises(ScoreFileError, match="high"):
+        dcase_error_rates(labels, scores)
+
+
+def app() -> typer.Typer:
+    commands = typer.Typer()
+    evaluate.register(commands)
+    release.register(commands)
+    return commands
+
+
+def test_release_goes_from_a_checkpoint_to_a_graph_with_its_card(tmp_path: Path, mixtures: Path) -> None:
+    torch.manual_seed(3)
+    config = TrainConfig(network=AttLocConfig(filters=4, gru_units=3, gru_layers=1, hidden=5))
+    tagger = WaveformTagger.build(FrontEndConfig(), config.network)
+    manifest = json.loads((mixtures / "manifest.json").read_text())
+    weights = {PREFIX + name: value for name, value in tagger.state_dict().items()}
+    stored = {
+        "state_dict": weights,
+        CONFIG_KEY: config.to_dict(),
+        DATA_KEY: {"train": {"tiny-train": manifest}, "validation": {}, "figures": {"eer": 0.5}},
+        "epoch": 3,
+        "global_step": 99,
+    }
+    torch.save(stored, tmp_path / "best.ckpt")
+    graph = tmp_path / "weights" / "model.onnx"
+    run = CliRunner().invoke(
+        app(),
+        [
+            "release",
+            str(tmp_path / "best.ckpt"),
+            *("--calibration-set", str(mixtures)),
+            *("--report-on", str(mixtures)),
+            *("--out", str(graph)),
+            *("--reports", str(tmp_path / "reports")),
+            *("--replicates", "10"),
+        ],
+        catch_exceptions=False,
+    )
+    assert run.exit_code == 0
+    Bundle.load(graph, device="cpu").self_test()
+    card = read_card(graph)
+    calibration = Calibration.read(tmp_path / "reports" / "calibration.json")
+    assert card.events == calibration.events
+    assert card.tag_thresholds == calibration.tag_thresholds
+    report = json.loads((tmp_path / "reports" / "report.json").read_text())
+    assert card.metrics == report
+    page = (graph.parent / "MODEL_CARD.md").read_text()
+    assert "not trained on CHiME-Home" in page
+    assert "--split validation --style tiny --count 16 --seed 0 --out data/tiny-train" in page
+    rate = report["sets"]["tiny-set"]["tagging"]["mean_equal_error_rate"]["value"]
+    assert f"{rate:.3f} [" in page
+    assert "kitchen20" in page
+
+    other = tmp_path / "other.onnx"
+    with torch.no_grad():
+        weights[PREFIX + "network.output.bias"].fill_(1.0)
+    torch.save(stored, tmp_path / "other.ckpt")
+    CliRunner().invoke(
+        app(), ["export", str(tmp_path / "other.ckpt"), "--out", str(other)], catch_exceptions=False
+    )
+    refused = CliRunner().invoke(
+        app(), ["card", "--model", str(other), "--report", str(tmp_path / "reports" / "report.json")]
+    )
+    assert "was measured on graph" in str(refused.exception)
