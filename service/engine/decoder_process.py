@@ -3,9 +3,9 @@
 Started by `service.engine.decoders`, one recording at a time over the socket on its standard input. It
 imports nothing of the model, and gives up its right to files, memory and time beyond what it needs.
 
-A job is one byte that carries the file's descriptor, then a JSON document. The answers are frames of
-bytes, told by their first: `F` the format, `B` a block of mono float32, `E` the end with the levels, `X`
-an error.
+A job is one byte that carries the file's descriptor, then a JSON document. The answers are told by their
+first byte: `F` the format, `B` a block of mono float32, `E` the end with the levels, `X` an error, `S`
+that it stopped because one more byte from the server said that nobody wants the rest.
 """
 
 import json
@@ -23,7 +23,7 @@ from service.engine.errors import AudioError, CorruptAudioError
 from service.engine.ogg import MAGIC as OGG
 from service.engine.ogg import check_ogg
 
-FORMAT, BLOCK, END, ERROR = b"F", b"B", b"E", b"X"
+FORMAT, BLOCK, END, ERROR, STOPPED = b"F", b"B", b"E", b"X", b"S"
 
 _MEMORY = 512 << 20  # bytes beyond what the process holds before its first file
 _UNKNOWN_FRAMES = 1 << 62  # libsndfile's word for an unknown length is near 2^63
@@ -34,9 +34,11 @@ def main() -> None:
     with socket.socket(fileno=0) as server, Connection(os.dup(0)) as answers:
         _confine()
         while True:
-            _, descriptors, _, _ = socket.recv_fds(server, 1, 1)
-            if not descriptors:
+            byte, descriptors, _, _ = socket.recv_fds(server, 1, 1)
+            if not byte:
                 return
+            if not descriptors:  # the wish to stop came when all was done
+                continue
             job = json.loads(answers.recv_bytes())
             try:
                 _decode(descriptors[0], job["rate"], Limits(**job["limits"]), answers)
@@ -69,6 +71,9 @@ def _decode(descriptor: int, rate: int, limits: Limits, answers: Connection) -> 
         mono = MonoStream(form, rate, limits)
         while len(frames := _read(file)):
             answers.send_bytes(BLOCK + mono.push(frames).tobytes())
+            if answers.poll():
+                answers.send_bytes(STOPPED)
+                return
         if form.frames is not None and mono.levels.frames < form.frames:
             raise CorruptAudioError(
                 f"the file is truncated: its header announces {form.frames} samples a channel, "

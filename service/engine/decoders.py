@@ -25,6 +25,8 @@ from service.engine.observer import Observer, Silent
 COMMAND = (sys.executable, "-m", "service.engine.decoder_process")
 _KEPT_ENVIRONMENT = ("PATH", "PYTHONPATH", "LD_LIBRARY_PATH", "LANG")  # no keys, no database URLs
 _MAX_MESSAGE = 64 << 20
+_LAST_ANSWERS = (b"E", b"X", b"S")
+_STOP_S = 0.2  # a second of audio is decoded much faster
 _WAIT_S = 10.0  # for a free decoder, where the request itself sets no deadline
 
 
@@ -45,6 +47,7 @@ class _Process:
             )
         self._socket = ours
         self.at_rest = True  # it has answered all of its job
+        self.lost = False  # it hung up on us
         self.answers = Connection(os.dup(ours.fileno()))
 
     @property
@@ -61,6 +64,17 @@ class _Process:
         with contextlib.suppress(OSError):  # it died just now: seen when its answer is awaited
             socket.send_fds(self._socket, [b"J"], [descriptor])
             self.answers.send_bytes(json.dumps({"rate": rate, "limits": asdict(limits)}).encode())
+
+    def stop(self, patience_s: float) -> None:
+        """Ask a process to give up its job, and wait until it has; it is at rest then, or never will be.
+
+        Starting a process costs more than the audio that it has still under way.
+        """
+        until = time.monotonic() + patience_s
+        with contextlib.suppress(OSError, EOFError):
+            self._socket.send(b"S")
+            while not self.at_rest and self.answers.poll(max(0.0, until - time.monotonic())):
+                self.at_rest = self.answers.recv_bytes(_MAX_MESSAGE)[:1] in _LAST_ANSWERS
 
     def end(self) -> int:
         """Kill it where it still runs; its exit status, negative for a signal."""
@@ -107,6 +121,7 @@ class DecodedRecording:
         try:
             message = memoryview(self._process.answers.recv_bytes(_MAX_MESSAGE))
         except (EOFError, OSError) as error:
+            self._process.lost = True
             raise CorruptAudioError("the decoder died on this file") from error
         self._left_s -= time.monotonic() - begun
         kind, payload = bytes(message[:1]), message[1:]
@@ -196,6 +211,8 @@ class Decoders:
 
     def _give_back(self, process: _Process) -> None:
         """Keep a process that answered all of its job; anything else it may still send is nobody's."""
+        if not (process.at_rest or process.lost):
+            process.stop(_STOP_S)
         keep = process.at_rest and process.alive
         with self._free:
             self._busy -= 1
@@ -209,7 +226,7 @@ class Decoders:
             self._free.notify()
 
     def _replaced(self, process: _Process) -> None:
-        self._observer.decoder_replaced("killed" if process.alive else "died")
+        self._observer.decoder_replaced("killed" if process.alive and not process.lost else "died")
         process.end()
 
 

@@ -86,10 +86,10 @@ def _samples(raw: bytes, floats: bool, bits: int) -> NDArray[Any]:
             return np.frombuffer(raw, f"<f{bits // 8}").astype(np.float32, copy=False)
     if bits == 8:  # the only unsigned one
         return np.frombuffer(raw, np.uint8).astype(np.int16) - 128
-    if bits == 24:  # the upper three of four bytes
-        wide = np.zeros((len(raw) // 3, 4), np.uint8)
-        wide[:, 1:] = np.frombuffer(raw, np.uint8).reshape(-1, 3)
-        return wide.view("<i4")[:, 0]
+    if bits == 24:
+        # Four bytes from the one before each sample on are the sample in the upper three, and a stranger.
+        shifted = np.ndarray(len(raw) // 3, "<i4", buffer=b"\0" + raw, strides=(3,))
+        return shifted & np.int32(~0xFF)
     return np.frombuffer(raw, f"<i{bits // 8}")
 
 

@@ -113,25 +113,29 @@ class Stitcher:
 
     def __init__(self, columns: int) -> None:
         self._sums = np.zeros((0, columns), np.float32)  # (capacity, columns)
-        self._counts = np.zeros(0, np.float32)  # (capacity,)
+        self._counts = np.zeros((0, 1), np.float32)  # (capacity, 1)
         self._frames = 0
 
     def add(self, start_frame: int, curves: NDArray[np.float32]) -> None:
         """Add a window's curves, (frames, columns) float32, from `start_frame` of the recording on."""
         end = start_frame + len(curves)
         if end > len(self._counts):
-            grown = max(end, 2 * len(self._counts)) if self._frames else end
-            # `np.resize` would repeat the data; this pads with zeros.
-            self._sums = np.pad(self._sums, ((0, grown - len(self._sums)), (0, 0)))
-            self._counts = np.pad(self._counts, (0, grown - len(self._counts)))
+            capacity = max(end, 2 * len(self._counts))
+            self._sums = _lengthened(self._sums, capacity)
+            self._counts = _lengthened(self._counts, capacity)
         self._sums[start_frame:end] += curves
         self._counts[start_frame:end] += 1
         self._frames = max(self._frames, end)
 
     def mean(self) -> NDArray[np.float32]:
         """(frames, columns) float32: the mean over the windows that hold each frame."""
-        counts = self._counts[: self._frames, np.newaxis]
-        return self._sums[: self._frames] / counts
+        return self._sums[: self._frames] / self._counts[: self._frames]
+
+
+def _lengthened(rows: NDArray[np.float32], length: int) -> NDArray[np.float32]:
+    longer = np.zeros((length, rows.shape[1]), np.float32)
+    longer[: len(rows)] = rows
+    return longer
 
 
 def _joined(blocks: list[NDArray[np.float32]]) -> NDArray[np.float32]:

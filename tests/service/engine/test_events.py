@@ -110,7 +110,7 @@ def test_the_median_filter_is_the_same_across_its_blocks() -> None:
 def test_an_event_lasts_from_the_first_touch_of_its_frames_to_the_last() -> None:
     curve = np.array([0, 0, 0.9, 0.4, 0.4, 0.1, 0], np.float32)
     _, events = decoded(curve, EventDecoder(0.5, 0.3, 0, 0, 0))
-    assert [(e.onset_s, e.offset_s) for e in events] == [(pytest.approx(0.040), pytest.approx(0.088))]
+    assert (events[0].onset_s, events[0].offset_s) == pytest.approx((0.040, 0.088))
     assert events[0].confidence == pytest.approx(0.9)
 
 
