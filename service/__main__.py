@@ -1,0 +1,146 @@
+"""Command line: `python -m service` serves; `tag` analyses files; `key` and `openapi` print."""
+
+import json
+import logging
+import sys
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+from rich.console import Console
+from rich.padding import Padding
+
+from service.engine.errors import AttLocError
+from service.settings import Settings, describe, read_settings
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+
+
+def _help_with_settings(context: typer.Context, wanted: bool) -> None:
+    if not wanted or context.resilient_parsing:
+        return
+    console = Console(highlight=False, markup=False)
+    console.print(context.get_help())
+    console.print("Settings, from the environment:\n")
+    for name, default, description in describe():
+        console.print(f"  {name} ({default})", soft_wrap=True)
+        console.print(Padding(description, (0, 0, 0, 6)))
+    raise typer.Exit
+
+
+@app.callback(invoke_without_command=True, add_help_option=False)
+def main(
+    context: typer.Context,
+    _: Annotated[
+        bool,
+        typer.Option(
+            "--help", is_eager=True, callback=_help_with_settings, help="Show this and every setting."
+        ),
+    ] = False,
+) -> None:
+    """Audio tagging with temporal localization over HTTP. Without a command: serve."""
+    if context.invoked_subcommand is None:
+        serve()
+
+
+@app.command()
+def serve() -> None:
+    """Start the server."""
+    from prometheus_client import disable_created_metrics
+
+    from service.api.logs import configure
+    from service.app import create_app
+    from service.server import serve as run
+
+    settings = _settings()
+    as_json = settings.log_format == "json" or (settings.log_format == "auto" and not sys.stderr.isatty())
+    configure(settings.log_level, json=as_json)
+    disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for every one of ours
+    try:
+        application = create_app(settings)
+    except AttLocError as error:
+        _give_up(error)
+    raise typer.Exit(run(application, settings))
+
+
+@app.command()
+def tag(
+    files: Annotated[list[Path], typer.Argument(help="Recordings: WAV, FLAC or Ogg.")],
+    as_json: Annotated[
+        bool, typer.Option("--json", help="One JSON document a line, as POST /tag answers.")
+    ] = False,
+) -> None:
+    """Analyse files with the engine of the service; exit code 1 if any cannot be."""
+    from service.api.state import open_tagger
+    from service.engine.observer import Silent
+    from service.files import analyse_file, table_of
+
+    settings = _settings()
+    logging.basicConfig(level=logging.WARNING)
+    console, complaints = Console(), Console(stderr=True)
+    failed = False
+    try:
+        tagger = open_tagger(settings, Silent())
+    except AttLocError as error:
+        _give_up(error)
+    with tagger:
+        for path in files:
+            try:
+                document = analyse_file(tagger, path)
+            except (AttLocError, OSError) as error:
+                reason = error.strerror if isinstance(error, OSError) else error
+                complaints.print(
+                    f"{path}: {reason}", style="red", markup=False, highlight=False, soft_wrap=True
+                )
+                failed = True
+                continue
+            if as_json:
+                typer.echo(json.dumps({"file": str(path), **document}))
+            else:
+                console.print(table_of(path, document))
+    raise typer.Exit(1 if failed else 0)
+
+
+@app.command()
+def key(
+    name: Annotated[str, typer.Argument(help="Who holds it: letters, digits, `.`, `_`, `-`.")],
+    rate: Annotated[float | None, typer.Option(min=0.001, help="Requests a second it may make.")] = None,
+) -> None:
+    """Print a new API key, and the line for the file of keys."""
+    from service.api.keys import Key, digest_of, new_key
+
+    secret = new_key()
+    line = f"{name}:{digest_of(secret)}" + (f":{rate:g}" if rate is not None else "")
+    try:
+        Key.parse(line)
+    except ValueError:
+        raise typer.BadParameter("1 to 64 letters, digits, `.`, `_`, `-`", param_hint="NAME") from None
+    typer.echo("The key, shown this once:", err=True)
+    typer.echo(secret)
+    typer.echo("Its line for ATTLOC_API_KEYS_FILE:", err=True)
+    typer.echo(line)
+
+
+@app.command()
+def openapi() -> None:
+    """Print the OpenAPI document."""
+    from service.app import create_app
+
+    document = create_app(Settings()).openapi()
+    typer.echo(json.dumps(document, indent=2, ensure_ascii=False))
+
+
+def _settings() -> Settings:
+    try:
+        return read_settings()
+    except AttLocError as error:
+        _give_up(error)
+
+
+def _give_up(error: AttLocError) -> NoReturn:
+    typer.echo(f"attloc: {error}", err=True)
+    raise typer.Exit(2)
+
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,129 @@
+"""The outermost layer of every request: its id, its metrics, its log line, its last words."""
+
+import asyncio
+import logging
+import time
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from service.api.context import RequestContext, current
+from service.api.logs import fields
+from service.api.metrics import Metrics
+from service.api.problems import problem
+
+logger = logging.getLogger(__name__)
+
+# Answers are for the one who asked and never a page; the dashboard brings its own policy.
+DEFAULT_HEADERS = (
+    (b"cache-control", b"no-store"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+)
+# A client that is still sending when it is refused gets this long to notice the answer: closing at once
+# would reset the connection and could destroy the answer on its way.
+LINGER_S = 2.0
+QUIET = frozenset({"/health/live", "/health/ready", "/metrics", "/v2/health/live", "/v2/health/ready"})
+
+
+class Edge:
+    """Pure ASGI, the first middleware; what escapes everything else ends here as a problem document."""
+
+    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+        self._app = app
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request, from its first header to its log line."""
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
+            return
+        context = RequestContext.of(scope["headers"])
+        token = current.set(context)
+        try:
+            if scope["type"] == "http":
+                await self._serve(scope, _Exchange(scope, receive, send, context))
+            else:
+                await self._app(scope, receive, send)
+        finally:
+            current.reset(token)
+
+    async def _serve(self, scope: Scope, exchange: "_Exchange") -> None:
+        self._metrics.in_progress.inc()
+        begun = time.perf_counter()
+        try:
+            await self._app(scope, exchange.receive, exchange.send)
+        except Exception as error:
+            logger.exception("unhandled error")
+            if exchange.status is None:
+                await problem(error, scope["path"])(scope, exchange.receive, exchange.send)
+            else:
+                # Half an answer is out; only a broken connection tells the client that it is half.
+                raise
+        finally:
+            seconds = time.perf_counter() - begun
+            self._metrics.in_progress.dec()
+            route = getattr(scope.get("route"), "path", "unmatched")
+            status = exchange.status or 499
+            self._metrics.request(scope["method"], route, status, seconds)
+            level = logging.DEBUG if route in QUIET and status == 200 else logging.INFO
+            if logger.isEnabledFor(level):
+                told = {
+                    "method": scope["method"],
+                    "route": route,
+                    "status": status,
+                    "ms": round(1000 * seconds, 1),
+                }
+                if exchange.received_bytes:
+                    told["received_bytes"] = exchange.received_bytes
+                if "key" in scope["state"]:
+                    told["key"] = scope["state"]["key"]
+                logger.log(level, "request", extra=fields(**told))
+
+
+class _Exchange:
+    """One request and its answer, as the application sees them."""
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send, context: RequestContext) -> None:
+        self._receive = receive
+        self._send = send
+        self._request_id = context.request_id.encode("ascii")
+        self._body_due = any(
+            name in (b"content-length", b"transfer-encoding") for name, _ in scope["headers"]
+        )
+        self.received_bytes = 0
+        self.status: int | None = None
+
+    async def receive(self) -> Message:
+        message = await self._receive()
+        if message["type"] == "http.request":
+            self.received_bytes += len(message.get("body", b""))
+            self._body_due = message.get("more_body", False)
+        else:
+            self._body_due = False
+        return message
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            headers = [*message.get("headers", ()), (b"x-request-id", self._request_id)]
+            given = {name for name, _ in headers}
+            headers += [header for header in DEFAULT_HEADERS if header[0] not in given]
+            if self._body_due and self.status >= 400:
+                headers.append((b"connection", b"close"))
+            message = {**message, "headers": headers}
+        elif (
+            self._body_due and self.status is not None and self.status >= 400 and not message.get("more_body")
+        ):
+            await self._send({**message, "more_body": True})
+            await self._linger()
+            message = {"type": "http.response.body", "body": b""}
+        await self._send(message)
+
+    async def _linger(self) -> None:
+        try:
+            async with asyncio.timeout(LINGER_S):
+                while self._body_due:
+                    await self.receive()
+        except TimeoutError:
+            pass

@@ -1,0 +1,44 @@
+"""Probes: may it be left alone, does it take recordings; and what Prometheus scrapes."""
+
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+
+from service.api.render import json_response
+from service.api.schemas import Liveness, Readiness
+from service.api.state import Phase, service_of
+
+router = APIRouter(tags=["operation"])
+
+_READY: dict[int | str, dict[str, Any]] = {503: {"model": Readiness, "description": "Not now."}}
+_LIVE: dict[int | str, dict[str, Any]] = {503: {"model": Liveness, "description": "Restart it."}}
+
+
+@router.get("/health/live", response_model=Liveness, responses=_LIVE, summary="Is it alive?")
+async def live(request: Request) -> Response:
+    """200 unless only a restart can help."""
+    alive = service_of(request).live
+    return json_response({"status": "live" if alive else "dead"}, 200 if alive else 503)
+
+
+@router.get("/health/ready", response_model=Readiness, responses=_READY, summary="Does it take recordings?")
+async def ready(request: Request) -> Response:
+    """200 once the model is loaded, checked and warm, until it drains or breaks."""
+    service = service_of(request)
+    status = str(service.phase)
+    if service.phase is Phase.READY and not service.healthy:
+        status = "unhealthy"
+    headers = {} if status == "ready" else {"retry-after": "1"}
+    return json_response({"status": status}, 200 if status == "ready" else 503, headers)
+
+
+@router.get(
+    "/metrics",
+    response_class=Response,
+    responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}, "description": "Metrics."}},
+    summary="For Prometheus",
+)
+async def metrics(request: Request) -> Response:
+    """Counts and times, in the text format or OpenMetrics as the scraper asks."""
+    body, content_type = service_of(request).metrics.exposition(request.headers.get("accept", ""))
+    return Response(body, headers={"content-type": content_type})

@@ -1,0 +1,87 @@
+"""What FastAPI cannot know by itself: problem documents, the body of an upload, the key."""
+
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+
+from service.api.problems import MEDIA_TYPE
+from service.api.schemas import Problem
+from service.api.upload import RAW_TYPES
+
+DESCRIPTION = """Weakly supervised audio tagging with temporal localization: which sounds occur in a \
+recording, when, and which frames mattered.
+
+Every refusal is an RFC 9457 problem document. Where the operator has set API keys, every route but the \
+health probes takes `Authorization: Bearer KEY`."""
+
+TITLES = {
+    400: "Not readable: truncated or corrupt.",
+    401: "A key is required and none came.",
+    403: "The key is wrong.",
+    404: "Nothing there.",
+    408: "The request stopped arriving.",
+    413: "More bytes, seconds or channels than allowed.",
+    415: "Not audio, or not a Content-Type that is taken.",
+    422: "Readable but unusable; `errors` names what.",
+    429: "The key's quota is used up; see Retry-After.",
+    503: "Overloaded, draining or not ready; see Retry-After.",
+    504: "Not done before the deadline.",
+}
+
+
+def refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Problem responses for a route's `responses`."""
+    schema = {"$ref": "#/components/schemas/Problem"}
+    return {
+        status: {"description": TITLES[status], "content": {MEDIA_TYPE: {"schema": schema}}}
+        for status in statuses
+    }
+
+
+def recording_body() -> dict[str, Any]:
+    """The request body of an upload, for `openapi_extra`."""
+    binary = {"type": "string", "format": "binary"}
+    form = {
+        "type": "object",
+        "required": ["file"],
+        "additionalProperties": False,
+        "properties": {"file": {**binary, "description": "The recording."}},
+    }
+    content = {media_type: {"schema": binary} for media_type in RAW_TYPES}
+    return {
+        "requestBody": {"required": True, "content": {"multipart/form-data": {"schema": form}, **content}}
+    }
+
+
+def document(app: FastAPI) -> dict[str, Any]:
+    """The OpenAPI document of an application."""
+    built = get_openapi(
+        title=app.title,
+        version=app.version,
+        description=DESCRIPTION,
+        routes=app.routes,
+        tags=app.openapi_tags,
+    )
+    schemas = built.setdefault("components", {}).setdefault("schemas", {})
+    problem = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
+    schemas |= problem.pop("$defs", {}) | {"Problem": problem}
+    for unused in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(unused, None)
+    built["components"]["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
+    always = refusals(401, 403, 422, 429)
+    for path, operations in built["paths"].items():
+        for operation in operations.values():
+            # FastAPI's own 422 describes a document that this service never sends.
+            operation["responses"] = {
+                status: response
+                for status, response in operation["responses"].items()
+                if "HTTPValidationError" not in str(response)
+            }
+            if "/health/" in path:
+                continue
+            operation["security"] = [{"key": []}, {}]
+            for status, response in always.items():
+                if status != 422 or operation.get("parameters"):
+                    operation["responses"].setdefault(str(status), response)
+    return built

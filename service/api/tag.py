@@ -1,0 +1,151 @@
+"""POST /tag: one recording in, its tags, events and curves out."""
+
+import asyncio
+import threading
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request, Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from service.api import render
+from service.api.include import Include, Parts, Resolution
+from service.api.instants import Instant
+from service.api.openapi import recording_body, refusals
+from service.api.schemas import RecordingDocument, Source
+from service.api.spectrogram import spectrogram_of
+from service.api.state import Service, service_of
+from service.api.upload import Upload
+from service.engine.tagger import Tagger
+from service.timeline.records import NewRecording, Recording
+
+router = APIRouter(tags=["tagging"])
+
+REPLAYED = {"idempotent-replayed": "true"}
+
+
+class TagQuery(BaseModel):
+    """What to do with a recording."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    source: Source = Field("default", description="The microphone or room.")
+    recorded_at: Instant | None = Field(
+        None,
+        description="When its first sample was heard, RFC 3339 with offset; default: arrival minus duration.",
+    )
+    include: Include = Field(
+        Parts(curves=True), description="`curves`, `spectrogram`, both with a comma, or `none`."
+    )
+    resolution: Resolution | None = Field(
+        None,
+        description="Seconds a curve point stands for; coarser than the model's hop means the mean over it.",
+    )
+    store: bool = Field(True, description="False: analyse only.")
+
+
+@router.post(
+    "/tag",
+    response_class=Response,
+    responses={200: {"model": RecordingDocument}, **refusals(400, 408, 413, 415, 422, 503, 504)},
+    openapi_extra=recording_body(),
+    summary="Analyse a recording",
+)
+async def tag(request: Request, query: Annotated[TagQuery, Query()]) -> Response:
+    """Tells which sounds occur in a recording, when, and which frames mattered.
+
+    The body is a form with one part `file`, or the bytes themselves. What is answered 200 is stored, unless
+    `store=false`. The same bytes with the same `source` and `recorded_at` are answered as stored, with
+    `Idempotent-Replayed: true`, and add nothing.
+    """
+    service = service_of(request)
+    tagger = service.tagger
+    tagger.ensure_room()
+    with service.admission.place(), Upload(digest=query.store) as upload:
+        begun = time.perf_counter()
+        await upload.receive(request, service.pace)
+        arrived = datetime.now(UTC)
+        service.metrics.stage("read", time.perf_counter() - begun)
+        deadline = time.monotonic() + service.settings.deadline_s
+        async with gone_of(request) as gone:
+            task = _Task(service, tagger, upload, query, arrived, deadline, gone)
+            response = await service.analysing.run(task.answer)
+    if query.store:
+        service.bulletin.post(query.source)
+    return response
+
+
+@asynccontextmanager
+async def gone_of(request: Request) -> AsyncIterator[threading.Event]:
+    """An event that is set when the client disconnects, or the request is given up."""
+    gone = threading.Event()
+
+    async def listen() -> None:
+        while (await request.receive())["type"] != "http.disconnect":
+            pass
+        gone.set()
+
+    listener = asyncio.create_task(listen())
+    try:
+        yield gone
+    except BaseException:
+        gone.set()
+        raise
+    finally:
+        listener.cancel()
+
+
+@dataclass(frozen=True, slots=True)
+class _Task:
+    """One received recording, from its bytes to the answer; runs in a worker thread."""
+
+    service: Service
+    tagger: Tagger
+    upload: Upload
+    query: TagQuery
+    arrived: datetime
+    deadline: float
+    gone: threading.Event
+
+    def answer(self) -> Response:
+        """Analyse, store, and render; what is stored already is answered from there."""
+        query, tagger = self.query, self.tagger
+        digest = self.upload.sha256
+        if digest is not None and query.recorded_at is not None:
+            known = self.service.timeline.find(query.source, query.recorded_at, digest)
+            if known is not None:
+                return render.json_response(self._stored(known), headers=REPLAYED)
+        begun = time.perf_counter()
+        analysis = tagger.analyse(self.upload.file, deadline=self.deadline, cancelled=self.gone)
+        self.service.metrics.analysed(analysis.duration_s, time.perf_counter() - begun)
+        recorded_at = query.recorded_at or self.arrived - timedelta(seconds=analysis.duration_s)
+        card = tagger.bundle.card
+        recording_id = None
+        if digest is not None:
+            begun = time.perf_counter()
+            new = NewRecording(query.source, recorded_at, digest, analysis, card.name, tagger.bundle.version)
+            recording_id = self.service.timeline.append(new).id
+            self.service.metrics.stage("store", time.perf_counter() - begun)
+        document = render.recording(
+            analysis,
+            self.service.names,
+            recording_id=recording_id,
+            source=query.source,
+            recorded_at=recorded_at,
+            model=(card.name, tagger.bundle.version),
+            curves=query.include.shown(analysis.curves, query.resolution),
+        )
+        return render.json_response(self._with_spectrogram(document))
+
+    def _stored(self, known: Recording) -> dict[str, Any]:
+        shown = self.query.include.shown(known.analysis.curves, self.query.resolution)
+        return self._with_spectrogram(render.stored(known, self.service.names, shown))
+
+    def _with_spectrogram(self, document: dict[str, Any]) -> dict[str, Any]:
+        if self.query.include.spectrogram:
+            document["spectrogram"] = spectrogram_of(self.upload.file, self.tagger, self.deadline)
+        return document

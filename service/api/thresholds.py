@@ -1,0 +1,73 @@
+"""`threshold`: events decoded anew from stored curves, without running the model."""
+
+from dataclasses import dataclass, replace
+
+from service.engine.analysis import Analysis
+from service.engine.card import EventDecoder, ModelCard
+from service.engine.events import decode_all
+
+# A curve may sink so far below the onset threshold before its event ends, where the model's own decoder
+# says nothing: a label of a model long gone.
+_UNKNOWN = EventDecoder(0.5, 0.5, 0.0, 0.0, 0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Thresholds:
+    """Onset thresholds in [0, 1] that replace the model's.
+
+    Attributes:
+        common: for every label without one of its own; none leaves the model's.
+        by_label: by code.
+    """
+
+    common: float | None
+    by_label: dict[str, float]
+
+    @classmethod
+    def parse(cls, values: list[str]) -> "Thresholds":
+        """Read `0.4` and `c:0.4`, any number of them; ValueError otherwise."""
+        common: float | None = None
+        by_label: dict[str, float] = {}
+        for value in values:
+            label, colon, number = value.rpartition(":")
+            threshold = _probability(number)
+            if colon:
+                by_label[label] = threshold
+            else:
+                common = threshold
+        return cls(common, by_label)
+
+    def __bool__(self) -> bool:
+        return self.common is not None or bool(self.by_label)
+
+    def applied(self, analysis: Analysis, card: ModelCard) -> Analysis:
+        """The analysis with its events decoded anew from its curves."""
+        curves = analysis.curves
+        events = decode_all(
+            curves.presence,
+            hop_s=curves.hop_s,
+            first_s=curves.first_s,
+            duration_s=analysis.duration_s,
+            labels=curves.labels,
+            decoders={label: self._decoder(label, card) for label in curves.labels},
+        )
+        return replace(analysis, events=tuple(events))
+
+    def _decoder(self, label: str, card: ModelCard) -> EventDecoder:
+        decoder = card.events.get(label, _UNKNOWN)
+        threshold = self.by_label.get(label, self.common)
+        if threshold is None:
+            return decoder
+        # The hysteresis keeps its proportion: an event ends as far below its onset as the model's do.
+        depth = decoder.offset_threshold / decoder.onset_threshold if decoder.onset_threshold else 1.0
+        return replace(decoder, onset_threshold=threshold, offset_threshold=threshold * min(1.0, depth))
+
+
+def _probability(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        raise ValueError(f"{text[:32]!r} is no number; write `0.4`, or `c:0.4` for label c") from None
+    if not 0 <= number <= 1:
+        raise ValueError(f"{text[:32]} is not within 0 to 1")
+    return number

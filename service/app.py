@@ -1,0 +1,84 @@
+"""The application: parts put together, and its life from loading to the last answer."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+
+from fastapi import FastAPI
+from starlette.middleware import Middleware
+
+from service.api import health, localize, model, openapi, problems, sources, tag
+from service.api.edge import Edge
+from service.api.guard import Guard
+from service.api.keys import KeyRing
+from service.api.state import OpenTagger, Service, open_tagger, open_timeline
+from service.settings import Settings
+from service.timeline.store import Timeline
+
+logger = logging.getLogger(__name__)
+
+TAGS = [
+    {"name": "tagging", "description": "A recording in; tags, events and curves out."},
+    {"name": "timeline", "description": "What was heard, on the clock."},
+    {"name": "model", "description": "The model that answers."},
+    {"name": "operation", "description": "Probes and metrics."},
+]
+
+
+def create_app(
+    settings: Settings,
+    *,
+    tagger: OpenTagger = open_tagger,
+    timeline: Callable[[Settings], Timeline] = open_timeline,
+) -> FastAPI:
+    """The ASGI application.
+
+    It answers at once and is ready when the model is: the probes tell which.
+
+    Args:
+        settings: what the operator chose.
+        tagger: how the engine is started.
+        timeline: how the timeline is opened.
+
+    Raises:
+        KeyFileError: the file of API keys cannot be used; better no service than an open one.
+    """
+    keys = KeyRing.read(settings.api_keys_file) if settings.api_keys_file else KeyRing()
+    if not keys and not settings.loopback:
+        logger.warning(
+            "listening on %s without API keys: whoever reaches it may use it; see ATTLOC_API_KEYS_FILE",
+            settings.host,
+        )
+    service = Service(settings, tagger=tagger, timeline=timeline)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        starting = asyncio.create_task(service.start())
+        try:
+            yield
+        finally:
+            await starting
+            await service.close()
+
+    app = FastAPI(
+        title="attloc",
+        version=version("attloc"),
+        lifespan=lifespan,
+        openapi_tags=TAGS,
+        docs_url=None,  # these pages load their scripts from elsewhere
+        redoc_url=None,
+        redirect_slashes=False,
+        telemetry={"tracing": False, "metrics": False, "logs": False, "operation_spans": False},
+        middleware=[
+            Middleware(Edge, metrics=service.metrics),
+            Middleware(Guard, keys=keys, metrics=service.metrics),
+        ],
+    )
+    app.state.service = service
+    problems.install(app)
+    for each in (tag, localize, sources, model, health):
+        app.include_router(each.router)
+    app.openapi = lambda: openapi.document(app)  # type: ignore[method-assign]
+    return app

@@ -1,0 +1,77 @@
+"""The HTTP server: uvicorn, leaving in good order."""
+
+import logging
+import socket
+import time
+from types import FrameType
+
+import uvicorn
+from fastapi import FastAPI
+
+from service.api.logs import fields
+from service.api.state import Phase, Service
+from service.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+FAILED = 3
+
+
+class Server(uvicorn.Server):
+    """Serves until told to stop; then refuses new work with 503 until what was accepted is done.
+
+    uvicorn alone would close its door at once, which clients and load balancers see as a crash, and would
+    die of the signal that asked it to go.
+    """
+
+    def __init__(self, config: uvicorn.Config, service: Service, grace_s: float) -> None:
+        super().__init__(config)
+        self._service = service
+        self._grace_s = grace_s
+        self._leave_by: float | None = None
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 - uvicorn's signature
+        """First signal: leave in good order. Second: leave."""
+        self.force_exit = self.should_exit
+        self.should_exit = True
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Open the door, and say where it is."""
+        await super().startup(sockets)
+        for server in self.servers:
+            for listener in server.sockets:
+                host, port = listener.getsockname()[:2]
+                host = f"[{host}]" if ":" in host else host
+                logger.info("listening on http://%s:%d", host, port, extra=fields(port=port))
+
+    async def on_tick(self, counter: int) -> bool:
+        """Ten times a second: whether to close the door now."""
+        told = await super().on_tick(counter)
+        if self._service.phase is Phase.FAILED:
+            return True
+        if not told:
+            return False
+        now = time.monotonic()
+        if self._leave_by is None:
+            self._service.drain()
+            self._leave_by = now + self._grace_s
+        # Answers that are still being written get what is left of the time.
+        self.config.timeout_graceful_shutdown = max(1, round(self._leave_by - now))
+        return self.force_exit or self._service.idle or now >= self._leave_by
+
+
+def serve(app: FastAPI, settings: Settings) -> int:
+    """Run until told to stop; the exit code of the process."""
+    service: Service = app.state.service
+    config = uvicorn.Config(
+        app,
+        host=settings.host,
+        port=settings.port,
+        log_config=None,
+        access_log=False,  # ours has the request id and no query string
+        server_header=False,
+        lifespan="on",
+        timeout_keep_alive=30,
+    )
+    Server(config, service, settings.grace_s).run()
+    return FAILED if service.phase is Phase.FAILED else 0
