@@ -87,8 +87,8 @@ def _training(training: dict[str, Any]) -> list[str]:
     parts = []
     if sets:
         parts = [
-            "Mixtures of 4 s, their truth never shown to training; shipped is the checkpoint of the lowest mean "
-            "EER over the validation sets.",
+            "Mixtures of 4 s, their truth never shown to training; shipped is the checkpoint of the lowest "
+            "mean EER over the validation sets.",
             table(("for", "set", "split", "style", "chunks", "seed"), sets),
             _commands(data),
         ]

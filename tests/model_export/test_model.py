@@ -87,7 +87,7 @@ def test_the_outputs_are_the_papers_equations(
         ("localization", localization),
         ("presence", presence),
     ):
-        assert getattr(found, name)[0].numpy() == pytest.approx(expected, abs=1e-12), name
+        assert getattr(found, name)[0].numpy() == pytest.approx(expected, abs=1e-6), name
 
 
 def test_shapes_and_ranges_at_the_papers_sizes() -> None:
@@ -102,8 +102,8 @@ def test_shapes_and_ranges_at_the_papers_sizes() -> None:
 
 
 def test_a_label_that_is_nowhere_localized_has_a_finite_score() -> None:
-    module = network()
+    module = network().float()
     with torch.no_grad():
         module.localization.bias[0] = -1e4
-        tags = module(torch.zeros(1, 5, 10, dtype=torch.float64)).tags
+        tags = module(torch.zeros(1, 5, 10)).tags
     assert torch.isfinite(tags).all()
