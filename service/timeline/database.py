@@ -218,8 +218,6 @@ def _mapped() -> Iterator[None]:
     except _BUGS:
         raise
     except (DBAPIError, PoolTimeoutError) as error:
-        cause = getattr(error, "orig", None) or error
-        _log.warning("timeline database: %s", cause)
-        raise UnavailableError(
-            f"the timeline's database cannot be used now: {cause}", _RETRY_AFTER_S
-        ) from error
+        # The cause names hosts and paths: that is for the operator, not for every client.
+        _log.warning("timeline database: %s", getattr(error, "orig", None) or error)
+        raise UnavailableError("the timeline's database cannot be used now", _RETRY_AFTER_S) from error

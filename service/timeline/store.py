@@ -10,7 +10,7 @@ from uuid import UUID
 
 from sqlalchemy import ColumnElement, Connection, RowMapping, insert, select
 
-from service.engine.errors import UnavailableError
+from service.engine.errors import AttLocError, UnavailableError
 from service.timeline.codec import PackedCurves, pack_curves, pack_document, unpack_curves, unpack_document
 from service.timeline.database import Database
 from service.timeline.ids import uuid7
@@ -65,6 +65,9 @@ class Timeline:
             timeline.ping()
         except UnavailableError as error:
             _log.warning("starting without the timeline: %s", error)
+        except AttLocError:
+            timeline.close()
+            raise
         return timeline
 
     def append(self, new: NewRecording) -> Recording:
