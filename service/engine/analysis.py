@@ -12,7 +12,7 @@ class Event:
 
     Attributes:
         label: code of the label.
-        confidence: the largest presence within the event, in [0, 1].
+        confidence: the largest presence within the event, after the decoder's median filter, in [0, 1].
     """
 
     label: str

@@ -3,6 +3,9 @@
 Time: the frame at centre c stands for [c - hop/2, c + hop/2), so neighbouring frames touch and never
 overlap; the first frame also stands for what precedes it and the last for what follows, so an event
 that lasts the whole recording runs from 0 to its duration.
+
+Confidence: the largest value of the filtered curve within the event, so it is never below the onset
+threshold that the event had to reach.
 """
 
 from collections.abc import Sequence
@@ -48,7 +51,7 @@ def decode(
             continue
         onset = 0.0 if start == 0 else first_s + (start - 0.5) * hop_s
         offset = duration_s if end == len(presence) else first_s + (end - 0.5) * hop_s
-        events.append(Event(label, onset, min(offset, duration_s), float(presence[start:end].max())))
+        events.append(Event(label, onset, min(offset, duration_s), float(smooth[start:end].max())))
     return events
 
 

@@ -9,127 +9,23 @@ file. Windows of full length may be run in small groups.
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
-from types import TracebackType
-from typing import Self, cast
+from collections.abc import Callable
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from service.engine.bundle import Outputs
 from service.engine.errors import AbandonedError, DeadlineError, UnavailableError
+from service.engine.job import Job, Task
 from service.engine.observer import Observer, Silent
+from service.engine.policy import Policy
 from service.engine.windows import Window
 
 Run = Callable[[NDArray[np.float32]], Outputs]
 
 _TICK_S = 0.25  # how often a waiting caller looks whether its client left or a worker hangs
 _FAILURES = 3  # runs of the graph that fail in a row before the engine calls itself broken
-
-
-@dataclass(frozen=True, slots=True)
-class Policy:
-    """How windows are run.
-
-    Attributes:
-        workers: threads that run the graph.
-        queue_windows: windows that all admitted recordings together may have in flight.
-        sizes: batch sizes the graph is run with, ascending from 1; a group between two is padded.
-        grouped_samples: only windows of this length are grouped; None groups any of equal length.
-        linger_s: how long a worker waits for a group to fill up.
-        hang_s: a run of the graph that takes longer is taken for hung.
-    """
-
-    workers: int
-    queue_windows: int
-    sizes: tuple[int, ...] = (1,)
-    grouped_samples: int | None = None
-    linger_s: float = 0.0
-    hang_s: float = 30.0
-
-    @property
-    def in_flight(self) -> int:
-        """Windows one recording may have in flight: enough to keep every worker busy alone, and ready."""
-        return 2 * self.workers * self.sizes[-1]
-
-    def padded(self, windows: int) -> int:
-        """The smallest allowed batch that holds so many windows."""
-        return next(size for size in self.sizes if size >= windows)
-
-
-@dataclass(slots=True)
-class _Task:
-    """One window on its way; the answer or an error once it is `done`."""
-
-    window: Window
-    queued_at: float
-    outputs: Outputs | None = None
-    error: Exception | None = None
-
-    @property
-    def done(self) -> bool:
-        return self.outputs is not None or self.error is not None
-
-
-class Job:
-    """An admitted recording; leaving its context gives its room back and drops what is still queued.
-
-    Attributes:
-        waited_s: summed over its windows, from being queued to being run.
-        inferred_s: summed over its windows, its share of the runs of the graph.
-    """
-
-    def __init__(
-        self,
-        scheduler: "Scheduler",
-        slots: int,
-        windows: int,
-        deadline: float | None,
-        cancelled: threading.Event | None,
-    ) -> None:
-        self._scheduler = scheduler
-        self.slots = slots
-        self.left = windows  # windows not yet answered, as far as known
-        self.deadline = deadline
-        self.cancelled = cancelled
-        self.queue: deque[_Task] = deque()
-        self.answered = threading.Condition(scheduler.lock)
-        self.waited_s = 0.0
-        self.inferred_s = 0.0
-
-    def map(self, windows: Iterable[Window]) -> Iterator[tuple[Window, Outputs]]:
-        """Every window with its answer, in order; takes a window only when there is room for it.
-
-        Raises:
-            DeadlineError: the deadline passed.
-            AbandonedError: the client left.
-            UnavailableError: the engine broke or was closed.
-        """
-        source = iter(windows)
-        tasks: deque[_Task] = deque()
-        while True:
-            while len(tasks) < self.slots and (window := next(source, None)) is not None:
-                tasks.append(self._scheduler.submit(self, window))
-            if not tasks:
-                return
-            task = tasks.popleft()
-            yield task.window, self._scheduler.wait(self, task)
-
-    def check(self) -> None:
-        """Raise where nobody wants the answer any more."""
-        if self.cancelled is not None and self.cancelled.is_set():
-            raise AbandonedError("the client went away")
-        if self.deadline is not None and time.monotonic() >= self.deadline:
-            raise DeadlineError("not done before the deadline")
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._scheduler.release(self)
 
 
 class Scheduler:
@@ -225,10 +121,10 @@ class Scheduler:
             if not self._jobs:
                 self._empty.notify_all()
 
-    def submit(self, job: Job, window: Window) -> _Task:
+    def submit(self, job: Job, window: Window) -> Task:
         """Queue a window of an admitted job."""
         job.check()
-        task = _Task(window, time.monotonic())
+        task = Task(window, time.monotonic())
         with self.lock:
             self._usable()
             if not job.queue:
@@ -238,7 +134,7 @@ class Scheduler:
             self._work.notify()
         return task
 
-    def wait(self, job: Job, task: _Task) -> Outputs:
+    def wait(self, job: Job, task: Task) -> Outputs:
         """The answer to a queued window."""
         with self.lock:
             while not task.done:
@@ -296,7 +192,7 @@ class Scheduler:
     def _backlog_s(self) -> float:
         """Seconds until everything admitted is done, at the measured rate."""
         rate = self.rate
-        return 1.0 if rate is None else sum(job.left for job in self._jobs) / rate
+        return 1.0 if rate is None else sum(max(job.left, len(job.queue)) for job in self._jobs) / rate
 
     def _serve(self, worker: int) -> None:
         while group := self._next_group():
@@ -304,7 +200,7 @@ class Scheduler:
             self._answer(group)
             self._running_since[worker] = None
 
-    def _next_group(self) -> list[tuple[Job, _Task]]:
+    def _next_group(self) -> list[tuple[Job, Task]]:
         """Windows to be run together, waiting for the first; none when all is over."""
         with self.lock:
             while True:
@@ -314,7 +210,7 @@ class Scheduler:
                     self._idle -= 1
                 if self._closed:
                     return []
-                group: list[tuple[Job, _Task]] = []
+                group: list[tuple[Job, Task]] = []
                 # A worker that leaves the others idle to run a larger group gains nothing.
                 share = -(-self._queued // (self._idle + 1))
                 self._fill(group, min(share, self.policy.sizes[-1]))
@@ -323,7 +219,7 @@ class Scheduler:
                 if group:
                     return group
 
-    def _fill(self, group: list[tuple[Job, _Task]], limit: int) -> None:
+    def _fill(self, group: list[tuple[Job, Task]], limit: int) -> None:
         """Move windows from the jobs into the group, one from each in turn; others keep their place."""
         skipped: list[Job] = []
         while self._ready and len(group) < max(1, limit):
@@ -339,7 +235,7 @@ class Scheduler:
                 self._ready.append(job)
         self._ready.extendleft(reversed(skipped))
 
-    def _linger(self, group: list[tuple[Job, _Task]]) -> None:
+    def _linger(self, group: list[tuple[Job, Task]]) -> None:
         until = time.monotonic() + self.policy.linger_s
         full = self.policy.sizes[-1]
         while len(group) < full and not self._closed and (left := until - time.monotonic()) > 0:
@@ -348,7 +244,7 @@ class Scheduler:
         if self._ready:
             self._work.notify()
 
-    def _groupable(self, first: _Task, other: _Task) -> bool:
+    def _groupable(self, first: Task, other: Task) -> bool:
         length = len(first.window.samples)
         return len(other.window.samples) == length and self.policy.grouped_samples in (None, length)
 
@@ -371,7 +267,7 @@ class Scheduler:
             if job in self._ready:
                 self._ready.remove(job)
 
-    def _answer(self, group: list[tuple[Job, _Task]]) -> None:
+    def _answer(self, group: list[tuple[Job, Task]]) -> None:
         begun = time.monotonic()
         outputs: Outputs | None = None
         failure: Exception | None = None

@@ -15,19 +15,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.engine.analysis import Analysis, Chunk, Curves
-from service.engine.audio import AudioFormat, Levels, Limits, Recording
+from service.engine.audio import MAX_AMPLITUDE, AudioFormat, Levels, Limits, Recording
 from service.engine.bundle import Bundle, Device, Outputs
-from service.engine.cpus import usable_cpus
 from service.engine.decoders import Decoders
 from service.engine.errors import AbandonedError, DeadlineError, UnusableAudioError
 from service.engine.events import decode_all
 from service.engine.observer import Observer, Silent
 from service.engine.opening import open_recording
+from service.engine.policy import policy_for, warm_up
 from service.engine.remarks import remarks_on
-from service.engine.scheduler import Policy, Scheduler
-from service.engine.windows import Grid, Stitcher
-
-_CUDA_SIZES = (1, 2, 4, 8, 16, 32)
+from service.engine.scheduler import Scheduler
+from service.engine.windows import Grid, Stitcher, Window
 
 
 class Tagger:
@@ -132,10 +130,47 @@ class Tagger:
         samples = np.ascontiguousarray(samples, dtype=np.float32)
         form = AudioFormat(self.bundle.card.sample_rate, 1, len(samples))
         peak = float(np.abs(samples).max(initial=0.0))
-        if not np.isfinite(peak):
-            raise UnusableAudioError("samples must be finite numbers")
+        if not peak <= MAX_AMPLITUDE:  # also when it is not a number
+            raise UnusableAudioError("samples must be finite numbers, full scale is 1")
         levels = Levels(len(samples), peak, int(np.count_nonzero(np.abs(samples) >= 1)), peak)
         return self._analyse(form, levels, [samples], deadline=deadline, cancelled=None)
+
+    def infer(
+        self,
+        waveforms: NDArray[np.float32],
+        *,
+        deadline: float | None = None,
+        cancelled: threading.Event | None = None,
+    ) -> Outputs:
+        """The graph's bare answer, every label and no windows, in turn with the recordings.
+
+        Args:
+            waveforms: (batch, samples) float32 at the model's rate, full scale 1.
+            deadline: on the clock of `time.monotonic`.
+            cancelled: to be set when nobody waits for the answer any more.
+
+        Raises:
+            UnusableAudioError: no waveform, less than a frame of samples, or no numbers.
+            UnavailableError: overloaded, draining or broken.
+            DeadlineError: not done before the deadline.
+            AbandonedError: `cancelled` was set.
+        """
+        if waveforms.ndim != 2 or len(waveforms) == 0 or waveforms.shape[1] < self._grid.n_fft:
+            raise UnusableAudioError(
+                f"waveforms of shape {waveforms.shape}: needed is (batch, samples), "
+                f"at least (1, {self._grid.n_fft})"
+            )
+        if not np.abs(waveforms).max() <= MAX_AMPLITUDE:  # also when there is one that is not a number
+            raise UnusableAudioError("samples must be finite numbers, full scale is 1")
+        rows = np.ascontiguousarray(waveforms, dtype=np.float32)
+        with self.scheduler.admit(len(rows), deadline=deadline, cancelled=cancelled) as job:
+            answers = [outputs for _, outputs in job.map(Window(0, row) for row in rows)]
+        return Outputs(
+            np.concatenate([answer.tags for answer in answers]),
+            np.concatenate([answer.attention for answer in answers]),
+            np.concatenate([answer.localization for answer in answers]),
+            np.concatenate([answer.presence for answer in answers]),
+        )
 
     def close(self, grace_s: float = 0.0) -> bool:
         """Refuse new work, finish what was accepted within the grace period; whether all of it was done."""
@@ -261,25 +296,3 @@ class _Timed:
             if block is None:
                 return
             yield block
-
-
-def policy_for(bundle: Bundle, *, workers: int | None = None, queue_windows: int = 256) -> Policy:
-    """How a graph is best run where it is.
-
-    On a CPU: a thread a core, windows in pairs where that changes no bit of the answer. On a GPU: one
-    thread and large batches of a few fixed sizes.
-    """
-    if bundle.on_cuda:
-        return Policy(workers or 1, queue_windows, _CUDA_SIZES, linger_s=0.002)
-    card = bundle.card
-    window = Grid.of(card.n_fft, card.hop, card.window_samples).window_samples
-    sizes = (1, 2) if bundle.batch_keeps_bits(2, window) else (1,)
-    return Policy(workers or usable_cpus(), queue_windows, sizes, grouped_samples=window)
-
-
-def warm_up(bundle: Bundle, policy: Policy) -> None:
-    """Run every batch size once, so that no recording pays for the first run of a shape."""
-    card = bundle.card
-    samples = Grid.of(card.n_fft, card.hop, card.window_samples).window_samples
-    for size in policy.sizes:
-        bundle.run(np.zeros((size, samples), np.float32))

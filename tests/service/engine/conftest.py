@@ -21,6 +21,11 @@ RATE, N_FFT, HOP = 16_000, 512, 256
 WINDOW_S = 1.0
 
 
+@pytest.fixture(scope="session", name="framewise_network")
+def _framewise_network() -> Callable[..., Path]:
+    return framewise_network
+
+
 def framewise_network(path: Path, tags: list[float] | None = None, **changes: Any) -> Path:
     """A graph in which every frame is answered from its own samples alone, so windows change nothing."""
     from onnx import TensorProto, helper, numpy_helper, save
@@ -99,11 +104,6 @@ def framewise(framewise_graph: Path) -> Bundle:
 def tagger(framewise_graph: Path) -> Iterator[Tagger]:
     with Tagger.open(framewise_graph, device="cpu", workers=2) as tagger:
         yield tagger
-
-
-def noise(frames: int, channels: int = 1, seed: int = 0) -> NDArray[np.float64]:
-    """(frames, channels) in [-0.5, 0.5]."""
-    return np.random.default_rng(seed).uniform(-0.5, 0.5, (frames, channels))
 
 
 @pytest.fixture(scope="session")

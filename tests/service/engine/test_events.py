@@ -64,7 +64,7 @@ def reference(curve: NDArray[np.float32], duration_s: float, decoder: EventDecod
             continue
         onset = 0.0 if first == 0 else FIRST_S + first * HOP_S - HOP_S / 2
         offset = duration_s if last == len(curve) - 1 else FIRST_S + last * HOP_S + HOP_S / 2
-        events.append(Event("a", onset, offset, max(float(curve[t]) for t in range(first, last + 1))))
+        events.append(Event("a", onset, offset, max(float(smooth[t]) for t in range(first, last + 1))))
     return events
 
 
@@ -130,6 +130,12 @@ def test_labels_are_decoded_by_their_own_decoders_and_ordered_by_onset() -> None
     keen = EventDecoder(0.3, 0.3, 0, 0, 0)
     both = decode_all(presence, labels=["a", "b"], decoders={"a": common, "b": keen}, **settings)
     assert [event.label for event in both] == ["b", "a"]
+
+
+def test_confidence_is_what_the_decision_was_taken_on() -> None:
+    spike_in_a_plateau = np.array([0, 0.6, 0.6, 1.0, 0.6, 0.6, 0], np.float32)
+    _, events = decoded(spike_in_a_plateau, EventDecoder(0.5, 0.3, 3 * HOP_S, 0, 0))
+    assert [event.confidence for event in events] == [pytest.approx(0.6)]
 
 
 def test_no_frames_no_events() -> None:

@@ -3,13 +3,16 @@
 import io
 import threading
 import time
-from collections.abc import Callable
+import weakref
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from service.engine.audio import AudioFormat, Levels
 from service.engine.bundle import Bundle
 from service.engine.errors import (
     AbandonedError,
@@ -19,6 +22,7 @@ from service.engine.errors import (
     UnsupportedAudioError,
     UnusableAudioError,
 )
+from service.engine.observer import Shed, Silent, Stage
 from service.engine.tagger import Tagger
 
 Recorder = Callable[..., io.BytesIO]
@@ -154,3 +158,86 @@ def test_what_a_user_should_know_comes_as_remarks(tagger: Tagger, recorded: Reco
     assert "at -80 dB" in tagger.analyse(recorded(noise(16_000) * 2e-4, subtype="FLOAT")).warnings[0]
     assert "Digital silence" in tagger.analyse(recorded(np.zeros(16_000))).warnings[0]
     assert "nothing above 4000 Hz" in tagger.analyse(recorded(noise(8_000), rate=8_000)).warnings[0]
+
+
+def test_the_bare_answer_is_the_graphs_own(tagger: Tagger, framewise: Bundle) -> None:
+    waveforms = np.stack([noise(16_000, seed) for seed in range(5)])
+    answer, raw = tagger.infer(waveforms), framewise.run(waveforms)
+    for name in ("tags", "attention", "localization", "presence"):
+        np.testing.assert_array_equal(getattr(answer, name), getattr(raw, name))
+
+
+@pytest.mark.parametrize("shape", [(0, 16_000), (1, 511), (16_000,), (1, 1, 16_000)])
+def test_a_bare_question_needs_two_axes_and_a_frame(tagger: Tagger, shape: tuple[int, ...]) -> None:
+    with pytest.raises(UnusableAudioError, match="of shape"):
+        tagger.infer(np.zeros(shape, np.float32))
+
+
+def test_a_bare_question_needs_numbers(tagger: Tagger) -> None:
+    with pytest.raises(UnusableAudioError, match="finite"):
+        tagger.infer(np.full((1, 1000), np.inf, np.float32))
+
+
+def test_among_hundreds_every_answer_is_bit_for_bit_that_of_its_recording_alone(tiny_graph: Path) -> None:
+    lengths = [64_000, 64_000, 64_000, 30_000, 64_000, 150_000, 5_000, 64_000]
+    recordings = [noise(lengths[seed % 8], seed) for seed in range(200)]
+    with Tagger.open(tiny_graph, device="cpu", workers=1) as alone:
+        expected = [alone.analyse_samples(samples) for samples in recordings]
+    with (
+        Tagger.open(tiny_graph, device="cpu", workers=4, queue_windows=10_000) as tagger,
+        ThreadPoolExecutor(48) as callers,
+    ):
+        answers = list(callers.map(tagger.analyse_samples, recordings))
+    for answer, wanted in zip(answers, expected, strict=True):
+        assert answer.scores == wanted.scores
+        assert answer.chunks == wanted.chunks
+        assert answer.events == wanted.events
+        assert answer.curves.presence.tobytes() == wanted.curves.presence.tobytes()
+        assert answer.curves.attention.tobytes() == wanted.curves.attention.tobytes()
+
+
+def test_the_observer_hears_the_stages_of_every_recording(framewise_graph: Path) -> None:
+    stages: dict[str, list[float]] = {}
+    shed: list[str] = []
+
+    class Listener(Silent):
+        def stage(self, stage: Stage, seconds: float) -> None:
+            stages.setdefault(stage, []).append(seconds)
+
+        def shed(self, reason: Shed) -> None:
+            shed.append(reason)
+
+    with Tagger.open(framewise_graph, device="cpu", workers=1, observer=Listener()) as tagger:
+        tagger.analyse_samples(noise(50_000))
+        with pytest.raises(DeadlineError):
+            tagger.analyse_samples(noise(50_000), deadline=time.monotonic())
+    assert {stage: len(times) for stage, times in stages.items()} == dict.fromkeys(
+        ("decode", "wait", "infer", "stitch"), 1
+    )
+    assert shed == ["deadline"]
+
+
+def test_a_long_recording_is_streamed(framewise_graph: Path) -> None:
+    """An hour's samples are 230 MB; no more than a few seconds of them are ever held."""
+    rate, seconds = 16_000, 3600
+    block = noise(rate)
+    live, most = 0, 0
+
+    def gone() -> None:
+        nonlocal live
+        live -= 1
+
+    def blocks() -> Iterator[NDArray[np.float32]]:
+        nonlocal live, most
+        for _ in range(seconds):
+            fresh = block.copy()
+            weakref.finalize(fresh, gone)
+            live += 1
+            most = max(most, live)
+            yield fresh
+
+    form, levels = AudioFormat(rate, 1, rate * seconds), Levels(rate * seconds, 0.5, 0, 0.5)
+    with Tagger.open(framewise_graph, device="cpu", workers=2) as tagger:
+        analysis = tagger._analyse(form, levels, blocks(), deadline=None, cancelled=None)
+    assert len(analysis.curves) == (rate * seconds - 512) // 256 + 1
+    assert most < 10

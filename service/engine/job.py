@@ -1,0 +1,103 @@
+"""A recording in the scheduler: its windows on their way."""
+
+import threading
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Protocol, Self
+
+from service.engine.bundle import Outputs
+from service.engine.errors import AbandonedError, DeadlineError
+from service.engine.windows import Window
+
+
+@dataclass(slots=True)
+class Task:
+    """One window on its way; the answer or an error once it is `done`."""
+
+    window: Window
+    queued_at: float
+    outputs: Outputs | None = None
+    error: Exception | None = None
+
+    @property
+    def done(self) -> bool:
+        """Whether there is an answer or an error."""
+        return self.outputs is not None or self.error is not None
+
+
+class Counter(Protocol):
+    """What a job needs of the scheduler that admitted it."""
+
+    lock: threading.Lock
+
+    def submit(self, job: "Job", window: Window) -> Task:
+        """Queue a window."""
+
+    def wait(self, job: "Job", task: Task) -> Outputs:
+        """The answer to a queued window."""
+
+    def release(self, job: "Job") -> None:
+        """Forget a job and what it still has queued."""
+
+
+class Job:
+    """An admitted recording; leaving its context gives its room back and drops what is still queued.
+
+    Attributes:
+        waited_s: summed over its windows, from being queued to being run.
+        inferred_s: summed over its windows, its share of the runs of the graph.
+    """
+
+    def __init__(
+        self,
+        scheduler: Counter,
+        slots: int,
+        windows: int,
+        deadline: float | None,
+        cancelled: threading.Event | None,
+    ) -> None:
+        self._scheduler = scheduler
+        self.slots = slots
+        self.left = windows  # windows not yet answered, as far as known
+        self.deadline = deadline
+        self.cancelled = cancelled
+        self.queue: deque[Task] = deque()
+        self.answered = threading.Condition(scheduler.lock)
+        self.waited_s = 0.0
+        self.inferred_s = 0.0
+
+    def map(self, windows: Iterable[Window]) -> Iterator[tuple[Window, Outputs]]:
+        """Every window with its answer, in order; takes a window only when there is room for it.
+
+        Raises:
+            DeadlineError: the deadline passed.
+            AbandonedError: the client left.
+            UnavailableError: the engine broke or was closed.
+        """
+        source = iter(windows)
+        tasks: deque[Task] = deque()
+        while True:
+            while len(tasks) < self.slots and (window := next(source, None)) is not None:
+                tasks.append(self._scheduler.submit(self, window))
+            if not tasks:
+                return
+            task = tasks.popleft()
+            yield task.window, self._scheduler.wait(self, task)
+
+    def check(self) -> None:
+        """Raise where nobody wants the answer any more."""
+        if self.cancelled is not None and self.cancelled.is_set():
+            raise AbandonedError("the client went away")
+        if self.deadline is not None and time.monotonic() >= self.deadline:
+            raise DeadlineError("not done before the deadline")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._scheduler.release(self)

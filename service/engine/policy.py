@@ -1,0 +1,63 @@
+"""How a graph is best run where it is: threads, groups, queue."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from service.engine.bundle import Bundle
+from service.engine.cpus import usable_cpus
+from service.engine.windows import Grid
+
+_CUDA_SIZES = (1, 2, 4, 8, 16, 32)
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """How windows are run.
+
+    Attributes:
+        workers: threads that run the graph.
+        queue_windows: windows that all admitted recordings together may have in flight.
+        sizes: batch sizes the graph is run with, ascending from 1; a group between two is padded.
+        grouped_samples: only windows of this length are grouped; None groups any of equal length.
+        linger_s: how long a worker waits for a group to fill up.
+        hang_s: a run of the graph that takes longer is taken for hung.
+    """
+
+    workers: int
+    queue_windows: int
+    sizes: tuple[int, ...] = (1,)
+    grouped_samples: int | None = None
+    linger_s: float = 0.0
+    hang_s: float = 30.0
+
+    @property
+    def in_flight(self) -> int:
+        """Windows one recording may have in flight: enough to keep every worker busy alone, and ready."""
+        return 2 * self.workers * self.sizes[-1]
+
+    def padded(self, windows: int) -> int:
+        """The smallest allowed batch that holds so many windows."""
+        return next(size for size in self.sizes if size >= windows)
+
+
+def policy_for(bundle: Bundle, *, workers: int | None = None, queue_windows: int = 256) -> Policy:
+    """How a graph is best run where it is.
+
+    On a CPU: a thread a core, windows in pairs where that changes no bit of the answer. On a GPU: one
+    thread and large batches of a few fixed sizes.
+    """
+    if bundle.on_cuda:
+        return Policy(workers or 1, queue_windows, _CUDA_SIZES, linger_s=0.002)
+    card = bundle.card
+    window = Grid.of(card.n_fft, card.hop, card.window_samples).window_samples
+    sizes = (1, 2) if bundle.batch_keeps_bits(2, window) else (1,)
+    return Policy(workers or usable_cpus(), queue_windows, sizes, grouped_samples=window)
+
+
+def warm_up(bundle: Bundle, policy: Policy) -> None:
+    """Run every batch size once, so that no recording pays for the first run of a shape."""
+    card = bundle.card
+    samples = Grid.of(card.n_fft, card.hop, card.window_samples).window_samples
+    for size in policy.sizes:
+        bundle.run(np.zeros((size, samples), np.float32))
