@@ -1,0 +1,193 @@
+"""A folder of isolated recordings, as the mixture generator reads it.
+
+The folder holds `sources.csv` (one row per recording: id, path, split, tag, subclass, origin, group,
+active_regions), `rooms.csv` (one row per measured impulse response: id, path, split, room, rt60_s) and a
+table of label sets (columns `lists` and `majorityvote`). `docs/training.md` describes the columns.
+"""
+
+import csv
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import soundfile
+from numpy.lib.format import open_memmap
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from service.engine.errors import AttLocError
+
+SAMPLE_RATE = 16_000
+BACKGROUND = "background"
+
+
+class CorpusError(AttLocError):
+    """The corpus folder lacks something, or a table does not say what it should."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One recording of one kind of sound.
+
+    Attributes:
+        tag: its label, or `background`.
+        group: what it shares with other recordings (speaker, object, game); no group is in two splits.
+        active_regions_s: (onset, offset) pairs, seconds; outside them the recording is not to be used.
+    """
+
+    id: str
+    path: Path
+    split: str
+    tag: str
+    subclass: str
+    origin: str
+    group: str
+    active_regions_s: tuple[tuple[float, float], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RoomResponse:
+    """One measured impulse response; those of one `room` may be heard in one mixture."""
+
+    id: str
+    path: Path
+    split: str
+    room: str
+    rt60_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Corpus:
+    """The tables of a corpus folder."""
+
+    root: Path
+    sources: tuple[Source, ...]
+    responses: tuple[RoomResponse, ...]
+    label_sets: tuple[frozenset[str], ...]
+
+    def of_split(self, split: str) -> "Corpus":
+        """Only what belongs to one split; the label sets are shared.
+
+        Raises:
+            CorpusError: the split has no source.
+        """
+        sources = tuple(source for source in self.sources if source.split == split)
+        if not sources:
+            known = sorted({source.split for source in self.sources})
+            raise CorpusError(f"{self.root} has no split {split!r}, only {known}")
+        responses = tuple(response for response in self.responses if response.split == split)
+        return Corpus(self.root, sources, responses, self.label_sets)
+
+
+def read_corpus(root: Path, label_list: str = "development_refined") -> Corpus:
+    """Read the tables; no audio is opened.
+
+    Args:
+        root: the folder.
+        label_list: which list of the label table gives the label sets.
+
+    Raises:
+        CorpusError: a table or a column is missing, or the list is empty.
+    """
+    sources = tuple(
+        Source(
+            id=row["id"],
+            path=root / row["path"],
+            split=row["split"],
+            tag=row["tag"],
+            subclass=row["subclass"],
+            origin=row["origin"],
+            group=row["group"],
+            active_regions_s=_regions(row["active_regions"], row["id"]),
+        )
+        for row in _rows(root / "sources.csv", "id,path,split,tag,subclass,origin,group,active_regions")
+    )
+    responses = tuple(
+        RoomResponse(row["id"], root / row["path"], row["split"], row["room"], float(row["rt60_s"] or "nan"))
+        for row in _rows(root / "rooms.csv", "id,path,split,room,rt60_s")
+    )
+    label_sets = tuple(
+        frozenset(row["majorityvote"])
+        for row in _rows(root / "chime_home_labels.csv", "lists,majorityvote")
+        if label_list in row["lists"].split(";")
+    )
+    if not label_sets:
+        raise CorpusError(f"no row of {root / 'chime_home_labels.csv'} is in the list {label_list!r}")
+    return Corpus(root, sources, responses, label_sets)
+
+
+def _rows(path: Path, columns: str) -> Iterator[dict[str, str]]:
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            reader = csv.DictReader(file)
+            missing = set(columns.split(",")) - set(reader.fieldnames or ())
+            if missing:
+                raise CorpusError(f"{path} lacks the columns {sorted(missing)}")
+            yield from reader
+    except OSError as error:
+        raise CorpusError(f"cannot read {path}: {error}") from error
+
+
+def _regions(text: str, source: str) -> tuple[tuple[float, float], ...]:
+    """`0.120-1.480;2.000-2.310` (or separated by blanks) to pairs of seconds."""
+    try:
+        pairs = [part.split("-") for part in text.replace(";", " ").split()]
+        return tuple((float(onset), float(offset)) for onset, offset in pairs)
+    except ValueError as error:
+        raise CorpusError(
+            f"active_regions of {source!r} must look like 0.12-1.48;2.0-2.31: {text!r}"
+        ) from error
+
+
+class AudioBank:
+    """The audio of a split's sources, decoded once into one memory-mapped file.
+
+    Thousands of small compressed files are slow to open again for each mixture; a memory map is also
+    shared by the worker processes that render.
+    """
+
+    def __init__(self, path: Path, sources: tuple[Source, ...]) -> None:
+        self._samples: NDArray[np.int16] = np.load(path, mmap_mode="r")
+        bounds = np.load(path.with_suffix(".bounds.npy"))
+        self._bounds = {source.id: (int(bounds[i]), int(bounds[i + 1])) for i, source in enumerate(sources)}
+
+    def read(self, source: Source) -> NDArray[np.float32]:
+        """(samples,) float32 in [-1, 1] of one source."""
+        start, stop = self._bounds[source.id]
+        return self._samples[start:stop].astype(np.float32) / 32768.0
+
+
+def decode(corpus: Corpus, cache: Path) -> Path:
+    """Decode the audio of all sources of `corpus` (one split) for `AudioBank`, once.
+
+    Returns:
+        Path of the memory map.
+
+    Raises:
+        CorpusError: a file is missing, not mono, or not at 16 kHz.
+    """
+    digest = hashlib.sha256("\n".join(str(source.path) for source in corpus.sources).encode()).hexdigest()[
+        :12
+    ]
+    path = cache / f"audio-{digest}.npy"
+    bounds_path = path.with_suffix(".bounds.npy")
+    if path.exists() and bounds_path.exists():
+        return path
+    cache.mkdir(parents=True, exist_ok=True)
+    lengths = [soundfile.info(source.path).frames for source in tqdm(corpus.sources, "measure", unit="file")]
+    bounds = np.concatenate([[0], np.cumsum(lengths)])
+    partial = path.with_suffix(".partial.npy")
+    samples = open_memmap(partial, mode="w+", dtype=np.int16, shape=(int(bounds[-1]),))
+    for i, source in enumerate(tqdm(corpus.sources, "decode", unit="file")):
+        decoded, rate = soundfile.read(source.path, dtype="int16", always_2d=True)
+        if rate != SAMPLE_RATE or decoded.shape[1] != 1:
+            raise CorpusError(
+                f"{source.path} has {decoded.shape[1]} channels at {rate} Hz, not one at {SAMPLE_RATE} Hz"
+            )
+        samples[bounds[i] : bounds[i + 1]] = decoded[:, 0]
+    samples.flush()
+    np.save(bounds_path, bounds)
+    partial.rename(path)
+    return path

@@ -1,0 +1,83 @@
+"""Features of whole sets of mixtures, computed once and kept beside the waveforms."""
+
+import hashlib
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.lib.format import open_memmap
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import Dataset
+from tqdm import tqdm
+
+from model_export.data.mixture_set import WeakSet
+from model_export.frontend import LogMel
+
+BLOCK = 64
+
+
+def cached_features(chunks: WeakSet, frontend: LogMel) -> NDArray[np.float16]:
+    """(chunks, frames, mels) unstandardized features of a set, memory-mapped.
+
+    Half precision: a hundredth of a decibel at these values, and half the disk. The file's name tells the
+    front-end's parameters and the set's manifest, so that changed ones are not read by mistake.
+    """
+    digest = hashlib.sha256(f"{frontend.config} {chunks.manifest}".encode()).hexdigest()[:12]
+    path = chunks.path / f"features-{digest}.npy"
+    if path.exists():
+        stored: NDArray[np.float16] = np.load(path, mmap_mode="r")
+        return stored
+    partial = path.with_suffix(".partial.npy")
+    features: np.memmap[Any, np.dtype[np.float16]] | None = None
+    for start in tqdm(range(0, len(chunks), BLOCK), f"features of {chunks.path.name}", unit="batch"):
+        block = torch.from_numpy(chunks.waveforms[start : start + BLOCK].astype(np.float32) / 32768.0)
+        with torch.inference_mode():
+            computed = frontend.compressed(block).numpy()
+        if features is None:
+            shape = (len(chunks), *computed.shape[1:])
+            features = open_memmap(partial, mode="w+", dtype=np.float16, shape=shape)
+        features[start : start + BLOCK] = computed
+    if features is None:
+        raise ValueError(f"{chunks.path} holds no chunk")
+    features.flush()
+    partial.rename(path)
+    return features
+
+
+def statistics(features: Sequence[NDArray[np.float16]], most: int = 4000) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation of each band, each (mels,), over evenly spaced chunks of all sets."""
+    total = sum(map(len, features))
+    step = max(1, total // most)
+    sample = np.concatenate([values[::step].reshape(-1, values.shape[2]) for values in features]).astype(
+        np.float64
+    )
+    return torch.from_numpy(sample.mean(0)).float(), torch.from_numpy(sample.std(0)).float()
+
+
+class FeatureSet(Dataset[tuple[Tensor, Tensor]]):
+    """Features and weak labels of several sets as one.
+
+    Items are fetched a batch at a time: features (batch, frames, mels) float32 and
+    targets (batch, labels) float32.
+    """
+
+    def __init__(
+        self, features: Sequence[NDArray[np.float16]], targets: Sequence[NDArray[np.float32]]
+    ) -> None:
+        self._features = list(features)
+        self._targets = np.concatenate(targets)
+        self._ends = np.cumsum([len(values) for values in features])
+
+    def __len__(self) -> int:
+        return int(self._ends[-1])
+
+    def __getitems__(self, indices: list[int]) -> tuple[Tensor, Tensor]:
+        rows = np.stack([self._row(index) for index in indices]).astype(np.float32)
+        return torch.from_numpy(rows), torch.from_numpy(self._targets[indices])
+
+    def _row(self, index: int) -> NDArray[np.float16]:
+        part = int(np.searchsorted(self._ends, index, side="right"))
+        row: NDArray[np.float16] = self._features[part][index - self._ends[part]]
+        return row

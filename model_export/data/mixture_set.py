@@ -1,0 +1,124 @@
+"""A folder of mixtures on disk.
+
+| file | holds | read by |
+|---|---|---|
+| `waveforms.npy` | (chunks, samples) int16, full scale 32768 | training and evaluation |
+| `labels.csv` | `chunk,labels`: the weak labels (`cv`; `S` for silence) | training and evaluation |
+| `truth.npz` | `truth` (chunks, frames, tags) bool, `tags` | evaluation only |
+| `events.csv` | the events behind the truth, with source and origin | evaluation only |
+| `manifest.json` | how it was made | the checkpoint and the model card |
+"""
+
+import csv
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model_export.data.mixtures import PlacedEvent
+from service.engine.errors import AttLocError
+
+
+class MixtureSetError(AttLocError):
+    """The folder is not a complete set of mixtures."""
+
+
+@dataclass(frozen=True, slots=True)
+class WeakSet:
+    """What training may see of a set.
+
+    Attributes:
+        waveforms: (chunks, samples) int16, memory-mapped.
+        labels: one set of label codes a chunk.
+        manifest: how the set was made.
+    """
+
+    path: Path
+    waveforms: NDArray[np.int16]
+    labels: tuple[frozenset[str], ...]
+    manifest: dict[str, Any]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def targets(self, codes: Sequence[str]) -> NDArray[np.float32]:
+        """(chunks, labels) float32, one where the chunk has the label.
+
+        Raises:
+            MixtureSetError: the set has a label that is not among `codes`.
+        """
+        unknown = set().union(*self.labels) - set(codes)
+        if unknown:
+            raise MixtureSetError(
+                f"{self.path} has the labels {sorted(unknown)}, the model only {list(codes)}"
+            )
+        return np.array([[code in labels for code in codes] for labels in self.labels], dtype=np.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class Truth:
+    """The frame-level truth of a set.
+
+    Attributes:
+        active: (chunks, frames, tags) bool.
+        tags: codes, in the order of the last axis.
+    """
+
+    active: NDArray[np.bool_]
+    tags: tuple[str, ...]
+
+
+def read_weak_set(path: Path) -> WeakSet:
+    """Open a folder written by `python -m model_export mixtures`.
+
+    Raises:
+        MixtureSetError: a file is missing or the counts differ.
+    """
+    try:
+        waveforms = np.load(path / "waveforms.npy", mmap_mode="r")
+        with (path / "labels.csv").open(newline="", encoding="utf-8") as file:
+            labels = tuple(frozenset(row["labels"]) for row in csv.DictReader(file))
+        manifest: dict[str, Any] = json.loads((path / "manifest.json").read_text(encoding="utf-8"))
+    except (OSError, KeyError, ValueError) as error:
+        raise MixtureSetError(f"{path} is no complete set of mixtures: {error}") from error
+    if len(labels) != len(waveforms):
+        raise MixtureSetError(f"{path} has {len(waveforms)} waveforms and {len(labels)} labels")
+    return WeakSet(path, waveforms, labels, manifest)
+
+
+def read_truth(path: Path) -> Truth:
+    """The frame-level truth of a folder; never called by training.
+
+    Raises:
+        MixtureSetError: it is missing.
+    """
+    try:
+        with np.load(path / "truth.npz") as stored:
+            return Truth(stored["truth"], tuple(str(tag) for tag in stored["tags"]))
+    except (OSError, KeyError, ValueError) as error:
+        raise MixtureSetError(f"{path} has no truth: {error}") from error
+
+
+def write_tables(
+    path: Path,
+    labels: Sequence[frozenset[str]],
+    truth: Truth,
+    events: Sequence[Sequence[PlacedEvent]],
+    manifest: dict[str, Any],
+) -> None:
+    """Everything but the waveforms, which the renderer writes as it goes; the manifest last."""
+    with (path / "labels.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["chunk", "labels"])
+        writer.writerows((chunk, "".join(sorted(codes))) for chunk, codes in enumerate(labels))
+    with (path / "events.csv").open("w", newline="", encoding="utf-8") as file:
+        table = csv.DictWriter(file, ["chunk", *(field.name for field in fields(PlacedEvent))])
+        table.writeheader()
+        for chunk, placed in enumerate(events):
+            table.writerows({"chunk": chunk, **asdict(event)} for event in placed)
+    np.savez_compressed(path / "truth.npz", truth=truth.active, tags=np.array(truth.tags))
+    (path / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
