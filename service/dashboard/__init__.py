@@ -1,0 +1,1 @@
+"""The page at `/`: static modules that talk to the same API as everybody else."""

@@ -1,0 +1,98 @@
+/** The frame: one model card, one view at a time, chosen by the address. */
+
+import { Api } from "./core/api.js";
+import { h, put } from "./core/dom.js";
+import { failure, loading } from "./core/notice.js";
+import { href, parse } from "./core/route.js";
+import { Theme } from "./core/theme.js";
+
+/**
+ * @typedef {{name: string, version?: string, labels: import("./core/api.js").Label[], events: Record<string, import("./core/api.js").Decoder>, sample_rate: number, hop: number, [more: string]: any}} Model
+ * @typedef {(host: HTMLElement, context: Context, route: import("./core/route.js").Route) => Promise<() => void>} Mount
+ *
+ * @typedef {object} Context what every view is given
+ * @property {Api} api
+ * @property {Theme} theme
+ * @property {Model} model
+ * @property {Map<string, any>} analyses made on this page, by recording: they still have their spectrogram and sound
+ * @property {() => void} reload mount the view of the address anew
+ */
+
+/** @type {Record<string, {title: string, load: () => Promise<{mount: Mount}>}>} */
+const VIEWS = {
+  timeline: { title: "Timeline", load: () => import("./timeline/view.js") },
+  recording: { title: "Recording", load: () => import("./recording/view.js") },
+  analyse: { title: "Analyse", load: () => import("./analyse/view.js") },
+  status: { title: "Status", load: () => import("./status/view.js") },
+};
+
+class Page {
+  #host = /** @type {HTMLElement} */ (document.getElementById("view"));
+  #mounted = "";
+  /** Counts mountings, so that one overtaken by the next leaves nothing behind. */
+  #turn = 0;
+  #leave = () => {};
+
+  constructor() {
+    const api = new Api();
+    const theme = new Theme();
+    /** @type {Context} */
+    this.context = { api, theme, model: /** @type {any} */ (null), analyses: new Map(), reload: () => this.show(true) };
+    put(/** @type {Element} */ (document.getElementById("tools")), themeButton(theme));
+    window.addEventListener("hashchange", () => this.show());
+  }
+
+  /** @param {boolean} [anew] though the address has not changed */
+  async show(anew = false) {
+    const route = parse();
+    const view = VIEWS[route.view];
+    if (!view) {
+      location.replace(href("timeline"));
+      return;
+    }
+    if (!anew && this.#mounted === location.hash) return;
+    this.#mounted = location.hash;
+    this.#turn += 1;
+    const turn = this.#turn;
+    this.#leave();
+    this.#leave = () => {};
+    this.#mark(route.view, view.title);
+    put(this.#host, loading("One moment"));
+    try {
+      this.context.model ??= await this.context.api.get("model");
+      const { mount } = await view.load();
+      if (turn !== this.#turn) return;
+      const leave = await mount(this.#host, this.context, route);
+      if (turn === this.#turn) this.#leave = leave;
+      else leave();
+    } catch (error) {
+      if (turn === this.#turn) put(this.#host, failure(error, () => this.show(true)));
+    }
+  }
+
+  /** @param {string} view @param {string} title */
+  #mark(view, title) {
+    document.title = `${title} \u00b7 attloc`;
+    for (const link of document.querySelectorAll("nav [data-view]")) {
+      const current = link.getAttribute("data-view") === view;
+      if (current) link.setAttribute("aria-current", "page");
+      else link.removeAttribute("aria-current");
+    }
+  }
+}
+
+/** @param {Theme} theme */
+function themeButton(theme) {
+  const button = h("button", { type: "button", class: "quiet theme", onclick: () => theme.toggle() });
+  const name = () => {
+    const other = theme.name === "dark" ? "light" : "dark";
+    button.setAttribute("aria-label", `Change to the ${other} theme`);
+    button.title = `Change to the ${other} theme`;
+    put(button, h("span", { class: "theme-sign", "aria-hidden": "true" }));
+  };
+  theme.addEventListener("change", name);
+  name();
+  return button;
+}
+
+new Page().show();

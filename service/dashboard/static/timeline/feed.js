@@ -1,0 +1,193 @@
+/**
+ * What the timeline of one source holds from an instant on, kept up to date: history by pages, then the
+ * stream from the cursor where history ended, or polls where no stream is to be had.
+ *
+ * @typedef {import("./lanes.js").LaneEvent} LaneEvent
+ * @typedef {"loading" | "live" | "polling" | "waiting" | "still" | "failed"} FeedState
+ * @typedef {{id?: string, seq: number, recording_id: string, label: string, onset: string, offset: string, confidence: number}} WireEvent
+ * @typedef {{events?: WireEvent[], removed?: string[], reset?: boolean, cursor?: string, more?: boolean}} Page
+ */
+
+import { ApiError, refusal } from "../core/api.js";
+import { Parser, messages } from "../core/sse.js";
+
+const PAGE = 1000;
+// More than any screen can tell apart; a longer look is cut short and says so.
+const MOST_EVENTS = 30000;
+const POLL_MS = 2000;
+const FIRST_WAIT_MS = 500;
+const LONGEST_WAIT_MS = 20000;
+
+export class Feed extends EventTarget {
+  /** @type {Map<string, LaneEvent>} */
+  events = new Map();
+  /** @type {FeedState} */
+  state = "loading";
+  /** @type {unknown} */
+  error = null;
+  /** There were more events than are kept. */
+  cut = false;
+  #cursor = "";
+  #etag = "";
+  #stop = new AbortController();
+
+  /** @param {import("../core/api.js").Api} api @param {string} source */
+  constructor(api, source) {
+    super();
+    this.api = api;
+    this.source = source;
+  }
+
+  /**
+   * Look at a window; one without an end is followed.
+   *
+   * @param {number} since ms @param {number | null} until ms
+   */
+  async open(since, until) {
+    this.close();
+    this.#stop = new AbortController();
+    const { signal } = this.#stop;
+    this.#become("loading");
+    try {
+      await this.#load(since, until, signal);
+      if (until === null) await this.#follow(since, signal);
+      else this.#become("still");
+    } catch (error) {
+      if (signal.aborted) return;
+      this.error = error;
+      this.#become("failed");
+    }
+  }
+
+  close() {
+    this.#stop.abort();
+  }
+
+  /** @param {number} since @param {number | null} until @param {AbortSignal} signal */
+  async #load(since, until, signal) {
+    const window = { source: this.source, since: iso(since), until: until === null ? null : iso(until), limit: PAGE };
+    /** @type {Map<string, LaneEvent>} */
+    const loaded = new Map();
+    let cursor = "";
+    let more = true;
+    while (more && loaded.size < MOST_EVENTS) {
+      /** @type {Page} */
+      const page = await this.api.get("localize", { ...window, after: cursor }, { signal });
+      apply(loaded, page);
+      cursor = page.cursor ?? cursor;
+      more = page.more ?? false;
+    }
+    this.events = loaded;
+    this.cut = more;
+    this.#cursor = cursor;
+    this.#changed();
+  }
+
+  /** @param {number} since @param {AbortSignal} signal */
+  async #follow(since, signal) {
+    let wait = FIRST_WAIT_MS;
+    while (!signal.aborted) {
+      const parser = new Parser();
+      try {
+        const answer = await this.#stream(since, signal);
+        if (!answer.ok) {
+          await this.#poll(since, await refusal(answer), signal);
+          continue;
+        }
+        wait = FIRST_WAIT_MS;
+        this.#become("live");
+        for await (const message of messages(answer, parser)) this.#take(message);
+      } catch (error) {
+        if (signal.aborted) return;
+        // No answer, or one that broke off: come back. A refusal will not change by itself.
+        if (error instanceof ApiError && error.status > 0) throw error;
+      }
+      this.#become("waiting");
+      await pause(parser.retry ?? wait * (0.5 + Math.random()), signal);
+      wait = Math.min(2 * wait, LONGEST_WAIT_MS);
+    }
+  }
+
+  /** @param {number} since @param {AbortSignal} signal */
+  #stream(since, signal) {
+    const url = this.api.url("localize/stream", { source: this.source, since: iso(since) });
+    return this.api.fetch(url, { signal, headers: { Accept: "text/event-stream", "Last-Event-ID": this.#cursor } });
+  }
+
+  /** @param {import("../core/sse.js").Message} message */
+  #take(message) {
+    /** @type {Page & Partial<WireEvent>} */
+    const content = JSON.parse(message.data);
+    apply(this.events, content);
+    this.#cursor = message.id || this.#cursor;
+    this.#changed();
+  }
+
+  /**
+   * The stream is refused (too many of them, a proxy that knows none): poll for a minute, then try again.
+   *
+   * @param {number} since @param {ApiError} reason @param {AbortSignal} signal
+   */
+  async #poll(since, reason, signal) {
+    if (reason.status === 401 || reason.status === 403) throw reason;
+    const end = Date.now() + 60000;
+    this.#etag = "";
+    while (!signal.aborted && Date.now() < end) {
+      const url = this.api.url("localize", { source: this.source, since: iso(since), after: this.#cursor, limit: PAGE });
+      /** @type {Record<string, string>} */
+      const headers = this.#etag ? { "If-None-Match": this.#etag } : {};
+      const answer = await this.api.fetch(url, { signal, headers, cache: "no-store" });
+      if (answer.ok) {
+        /** @type {Page} */
+        const page = await answer.json();
+        const moved = page.cursor !== undefined && page.cursor !== this.#cursor;
+        this.#etag = moved ? "" : answer.headers.get("ETag") ?? "";
+        this.#cursor = page.cursor ?? this.#cursor;
+        apply(this.events, page);
+        this.#become("polling");
+        this.#changed();
+        if (page.more) continue;
+      } else if (answer.status !== 304) {
+        this.#become("waiting");
+      }
+      await pause(POLL_MS, signal);
+    }
+  }
+
+  /** @param {FeedState} state */
+  #become(state) {
+    this.state = state;
+    this.dispatchEvent(new Event("state"));
+  }
+
+  #changed() {
+    this.dispatchEvent(new Event("change"));
+  }
+}
+
+/**
+ * @param {Map<string, LaneEvent>} events
+ * @param {Page} page
+ */
+export function apply(events, page) {
+  if (page.reset) events.clear();
+  for (const id of page.removed ?? []) events.delete(id);
+  for (const wire of page.events ?? []) {
+    const id = wire.id ?? String(wire.seq);
+    events.set(id, {
+      id, seq: wire.seq, recordingId: wire.recording_id, label: wire.label,
+      onset: Date.parse(wire.onset), offset: Date.parse(wire.offset), confidence: wire.confidence,
+    });
+  }
+}
+
+/** @param {number} ms */
+const iso = (ms) => new Date(ms).toISOString();
+
+/** @param {number} ms @param {AbortSignal} signal @returns {Promise<void>} ends at once when aborted */
+function pause(ms, signal) {
+  return new Promise((resolve) => {
+    const timer = setTimeout(resolve, ms);
+    signal.addEventListener("abort", () => { clearTimeout(timer); resolve(); }, { once: true });
+  });
+}

@@ -1,0 +1,54 @@
+/** The events of the window as a list: the timeline for those who read rather than look. */
+
+import { h, put, swatch } from "../core/dom.js";
+import { full, moment, span } from "../core/format.js";
+import { href } from "../core/route.js";
+
+/**
+ * @typedef {import("./lanes.js").LaneEvent} LaneEvent
+ * @typedef {import("../core/api.js").Label} Label
+ */
+
+const MOST_ROWS = 60;
+
+export class Log {
+  #title = h("h2", {});
+  #list = h("ol", { class: "log-list" });
+  #shown = "";
+  element = h("section", { class: "panel log", hidden: true, "aria-label": "Events in this window" }, this.#title, this.#list);
+
+  /** @param {Label[]} labels */
+  constructor(labels) {
+    this.names = new Map(labels.map((label) => [label.code, label.name]));
+  }
+
+  /**
+   * @param {LaneEvent[]} events
+   * @param {Map<string, string>} colours by label code
+   */
+  show(events, colours) {
+    const latest = [...events].sort((a, b) => b.onset - a.onset).slice(0, MOST_ROWS);
+    const shown = JSON.stringify([latest.map((event) => [event.id, event.seq]), [...colours.values()]]);
+    // Left alone while nothing changes: a person may be reading it, or have the focus in it.
+    if (shown === this.#shown) return;
+    this.#shown = shown;
+    const focused = document.activeElement instanceof HTMLAnchorElement && this.#list.contains(document.activeElement) ? document.activeElement.hash : null;
+    put(this.#list, ...latest.map((event) => this.#row(event, colours)));
+    for (const link of this.#list.querySelectorAll("a")) if (focused !== null && link.hash === focused) link.focus();
+  }
+
+  /** @param {number} count of all events in the window */
+  tell(count) {
+    this.element.hidden = count === 0;
+    this.#title.textContent = count > MOST_ROWS ? `Latest ${MOST_ROWS} of ${count.toLocaleString()} events` : "Events";
+  }
+
+  /** @param {LaneEvent} event @param {Map<string, string>} colours */
+  #row(event, colours) {
+    return h("li", {}, h("a", { href: href("recording", event.recordingId, { at: event.onset }), title: "Open the recording" },
+      h("time", { datetime: new Date(event.onset).toISOString(), title: full(event.onset) }, moment(event.onset)),
+      h("span", { class: "name" }, swatch(colours.get(event.label) ?? ""), this.names.get(event.label) ?? event.label),
+      h("span", { class: "num" }, span((event.offset - event.onset) / 1000)),
+      h("span", { class: "num", title: "Confidence" }, h("span", { class: "unseen" }, "confidence "), event.confidence.toFixed(2))));
+  }
+}
