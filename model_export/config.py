@@ -16,7 +16,7 @@ class AugmentConfig:
     """What is varied anew each time a training chunk is seen; on the log-mel features, so it costs little.
 
     Attributes:
-        mix_share: share of chunks onto which another chunk of the batch is added (energies add, labels unite).
+        mix_share: share of chunks onto which another of the batch is added (energies add, labels unite).
         mix_gain_db: the added chunk's gain, uniform in this interval.
         gain_db: standard deviation of the level.
         filter_db: standard deviation of a random smooth frequency response, at `filter_points` mel bands.
@@ -27,13 +27,13 @@ class AugmentConfig:
         frequency_mask_bands: mel bands.
     """
 
-    mix_share: float = 0.2
+    mix_share: float = 0.1
     mix_gain_db: tuple[float, float] = (-6.0, 6.0)
     gain_db: float = 4.0
     filter_db: float = 3.0
     filter_points: int = 6
     time_masks: int = 1
-    time_mask_frames: int = 12
+    time_mask_frames: int = 8
     frequency_masks: int = 1
     frequency_mask_bands: int = 5
 
@@ -60,11 +60,11 @@ class TrainConfig:
     seed: int = 1
     epochs: int = 20
     batch_size: int = 64
-    learning_rate: float = 1e-3
+    learning_rate: float = 2e-3
     warmup_share: float = 0.02
     weight_decay: float = 0.0
     gradient_norm: float = 1.0
-    ema_decay: float = 0.998
+    ema_decay: float = 0.995
     precision: Literal["32-true", "bf16-mixed"] = "bf16-mixed"
     threads: int = 2
 

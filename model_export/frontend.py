@@ -20,7 +20,8 @@ class FrontEndConfig:
 
     Attributes:
         log: natural logarithm of the mel magnitudes; False keeps them linear, as the authors' script did.
-        floor: mel magnitudes below it count as it (about -100 dB of full scale).
+        floor: mel magnitudes below it count as it; about white noise of -80 dBFS: quiet recordings keep
+            their sounds, the rounding noise of 16 bits stays below.
     """
 
     sample_rate: int = 16_000
@@ -28,7 +29,7 @@ class FrontEndConfig:
     hop: int = 256
     n_mels: int = 40
     log: bool = True
-    floor: float = 1e-4
+    floor: float = 1e-5
 
 
 class LogMel(nn.Module):
@@ -72,7 +73,11 @@ class LogMel(nn.Module):
 
     def forward(self, waveform: Tensor) -> Tensor:
         """(batch, samples) in [-1, 1] to standardized features, (batch, frames, mels)."""
-        return (self.compressed(waveform) - self.mean) * self.scale
+        return self.standardized(self.compressed(waveform))
+
+    def standardized(self, features: Tensor) -> Tensor:
+        """(..., mels) from `compressed` to mean 0 and variance 1 a band, as over the training data."""
+        return (features - self.mean) * self.scale
 
     def standardize(self, mean: Tensor, std: Tensor) -> None:
         """Fix the per-band mean and standard deviation, each (mels,), measured on training data."""

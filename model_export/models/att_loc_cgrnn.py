@@ -11,6 +11,7 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from model_export.models.prediction import Prediction
 
@@ -54,23 +55,47 @@ class AttLocCGRNN(nn.Module):
         self.hidden = nn.Linear(2 * config.gru_units, config.hidden)
         self.dropout = nn.Dropout(config.dropout)
         self.output = nn.Linear(config.hidden, config.labels)
+        self._initialize()
+
+    def _initialize(self) -> None:
+        """Glorot and orthogonal weights, as in the authors' Keras script.
+
+        PyTorch's smaller uniform weights fade out over three recurrent layers: the loss stays at the
+        labels' entropy for hundreds of steps.
+        """
+        for name, weights in self.gru.named_parameters():
+            for gate in weights.data.chunk(3):
+                if name.startswith("weight_ih"):
+                    nn.init.xavier_uniform_(gate)
+                elif name.startswith("weight_hh"):
+                    nn.init.orthogonal_(gate)
+                else:
+                    nn.init.zeros_(gate)
+        nn.init.kaiming_uniform_(self.hidden.weight, nonlinearity="relu")
+        nn.init.zeros_(self.hidden.bias)
+        nn.init.xavier_uniform_(self.output.weight)
+        nn.init.zeros_(self.output.bias)
 
     def forward(self, mel: Tensor) -> Prediction:
         """(batch, frames, mels) standardized features to a `Prediction`."""
         cnn = self.conv(mel[:, None])  # (batch, filters, frames, mels - kernel + 1)
+        # The width from the configuration: the exporter wants it constant.
+        width = self.config.n_mels - self.config.kernel + 1
+        pooled = F.max_pool2d(cnn, (1, width))[:, :, :, 0]  # (batch, filters, frames)
         # ReLU and maximum commute; after the pooling it costs an eleventh.
-        cnn = cnn.amax(dim=3).relu().transpose(1, 2)  # Y_cnn: (batch, frames, filters)
+        cnn = pooled.relu().transpose(1, 2)  # Y_cnn: (batch, frames, filters)
 
+        # float(): under bfloat16 autocast the probabilities keep their 24 bits; in export it is nothing.
         x = mel if self.config.attend == "mel" else cnn  # X(t)
-        attention = self.attention(x).sigmoid()  # Eq. 3: (batch, frames, 1)
-        localization = self.localization(x).softmax(dim=2)  # Eq. 6: (batch, frames, labels)
+        attention = self.attention(x).float().sigmoid()  # Eq. 3: (batch, frames, 1)
+        localization = self.localization(x).float().softmax(dim=2)  # Eq. 6: (batch, frames, labels)
 
         gated = attention * cnn if self.config.gate == "cnn" else cnn  # Eq. 4
         recurrent, _ = self.gru(gated)  # (batch, frames, 2 gru_units)
         if self.config.gate == "gru":
             recurrent = attention * recurrent
         hidden = self.dropout(self.hidden(recurrent).relu())  # (batch, frames, hidden)
-        output = self.output(hidden).sigmoid()  # O(t): (batch, frames, labels)
+        output = self.output(hidden).float().sigmoid()  # O(t): (batch, frames, labels)
 
         presence = attention * output * localization  # Eq. 7
         tags = presence.sum(dim=1) / localization.sum(dim=1).clamp(min=torch.finfo(mel.dtype).tiny)  # Eq. 8

@@ -1,0 +1,27 @@
+"""`python -m model_export`: from recordings to an exported graph."""
+
+import typer
+
+from model_export import evaluate, figures, release, train
+from model_export.data import render
+
+
+def create_app() -> typer.Typer:
+    """The command line with every command registered.
+
+    A module with a command offers `register(app)` and is named here; what is heavy to import stays inside
+    its command, so that `--help` is quick.
+    """
+    app = typer.Typer(no_args_is_help=True, add_completion=False)
+
+    @app.callback(help=__doc__)
+    def main() -> None:
+        """Keeps the command's name necessary, however few there are."""
+
+    for module in (render, train, evaluate, release, figures):
+        module.register(app)
+    return app
+
+
+if __name__ == "__main__":
+    create_app()()

@@ -1,0 +1,59 @@
+"""Variation of training chunks on their log-mel features."""
+
+import math
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from model_export.config import AugmentConfig
+
+NEPER = math.log(10) / 20  # one decibel as a difference of natural logarithms of magnitude
+
+
+def augment(
+    features: Tensor, targets: Tensor, scored: Tensor, mean: Tensor, config: AugmentConfig
+) -> tuple[Tensor, Tensor]:
+    """Vary a batch of natural-log mel magnitudes; random numbers come from torch's global generator.
+
+    Args:
+        features: (batch, frames, mels), before standardization.
+        targets: (batch, labels) in {0, 1}.
+        scored: (labels,) bool; of two mixed chunks, scored labels unite, and silence stays only in both.
+        mean: (mels,) what masked values become.
+        config: how much.
+
+    Returns:
+        Features and targets of the same shapes.
+    """
+    features, targets = _mixed(features, targets, scored, config)
+    batch, frames, mels = features.shape
+    features = features + torch.randn(batch, 1, 1) * config.gain_db * NEPER
+    curve = torch.randn(batch, 1, config.filter_points) * config.filter_db * NEPER
+    features = features + F.interpolate(curve, mels, mode="linear", align_corners=True)
+    hidden = torch.zeros(batch, frames, mels, dtype=torch.bool)
+    for _ in range(config.time_masks):
+        hidden |= _stretches(batch, frames, config.time_mask_frames)[:, :, None]
+    for _ in range(config.frequency_masks):
+        hidden |= _stretches(batch, mels, config.frequency_mask_bands)[:, None, :]
+    return torch.where(hidden, mean, features), targets
+
+
+def _mixed(features: Tensor, targets: Tensor, scored: Tensor, config: AugmentConfig) -> tuple[Tensor, Tensor]:
+    """Add the neighbour in the (shuffled) batch to some chunks: energies add."""
+    batch = len(features)
+    chosen = torch.rand(batch) < config.mix_share
+    low, high = config.mix_gain_db
+    gain = (low + (high - low) * torch.rand(batch, 1, 1)) * NEPER
+    both = torch.logaddexp(2 * features, 2 * (features.roll(1, 0) + gain)) / 2
+    others = targets.roll(1, 0)
+    united = torch.where(scored, torch.maximum(targets, others), torch.minimum(targets, others))
+    return torch.where(chosen[:, None, None], both, features), torch.where(chosen[:, None], united, targets)
+
+
+def _stretches(batch: int, length: int, most: int) -> Tensor:
+    """(batch, length) bool, one run of 0 to `most` true values a row."""
+    width = torch.randint(0, most + 1, (batch, 1))
+    start = (torch.rand(batch, 1) * (length - width + 1)).long()
+    position = torch.arange(length)[None]
+    return (position >= start) & (position < start + width)

@@ -1,0 +1,22 @@
+"""A plain record of a run: one JSON line an epoch, kept through a resume."""
+
+import json
+import time
+from pathlib import Path
+
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.callbacks import Callback
+
+
+class EpochLog(Callback):
+    """Appends the figures of every validated epoch to a file."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def on_validation_end(self, trainer: Trainer, _module: LightningModule) -> None:
+        """Append epoch, step, local time and every logged figure."""
+        figures = {name: round(float(value), 4) for name, value in sorted(trainer.callback_metrics.items())}
+        row = {"epoch": trainer.current_epoch, "step": trainer.global_step, "at": time.strftime("%H:%M:%S")}
+        with self._path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(row | figures) + "\n")

@@ -1,0 +1,101 @@
+"""The Lightning module: loss, optimizer, validation by equal error rate."""
+
+import math
+from typing import Any
+
+import lightning
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+from torch.optim.lr_scheduler import LambdaLR
+
+from model_export.augment import augment
+from model_export.checkpoint import CONFIG_KEY, DATA_KEY
+from model_export.config import TrainConfig
+from model_export.metrics.tagging import equal_error_rate
+from model_export.models.waveform_tagger import WaveformTagger
+
+SELECTED_BY = "eer"
+
+
+class TaggerModule(lightning.LightningModule):
+    """Trains a `WaveformTagger` on features and chunk labels.
+
+    The figure that checkpoints are selected by, `eer`, is the mean over the validation sets of the mean
+    equal error rate over the scored labels: sets that were mixed differently weigh the same, so that a
+    model which fits one way of mixing only is not chosen.
+    """
+
+    def __init__(self, config: TrainConfig, validation_names: tuple[str, ...], data: dict[str, Any]) -> None:
+        super().__init__()
+        self.config = config
+        self.data = data
+        self.tagger = WaveformTagger.build(config.frontend, config.network)
+        self._names = validation_names
+        self._answers: dict[str, list[tuple[Tensor, Tensor]]] = {}
+        self._scored = torch.tensor([label.scored for label in config.labels])
+
+    def training_step(self, batch: tuple[Tensor, Tensor], _index: int) -> Tensor:
+        """Binary cross-entropy (Eq. 1) of one augmented batch."""
+        # Seeded by the step, not by history: a resumed run draws what the uninterrupted one would have.
+        torch.manual_seed(self.config.seed * 1_000_003 + self.global_step)
+        frontend = self.tagger.frontend
+        features, targets = augment(*batch, self._scored, frontend.mean, self.config.augment)
+        loss = self._loss(self.tagger.network(frontend.standardized(features)).tags, targets)
+        self.log("train_loss", loss, prog_bar=True)
+        return loss
+
+    def validation_step(self, batch: tuple[Tensor, Tensor], _index: int, dataloader_idx: int = 0) -> None:
+        """Collect the answers to one batch of one validation set."""
+        features, targets = batch
+        tags = self.tagger.network(self.tagger.frontend.standardized(features)).tags
+        self._answers.setdefault(self._names[dataloader_idx], []).append((tags, targets))
+
+    def on_validation_epoch_end(self) -> None:
+        """Log loss and equal error rates of each set, and the figure to select by."""
+        means = []
+        for name, answers in self._answers.items():
+            tags, targets = (torch.cat(values) for values in zip(*answers, strict=True))
+            rates = {
+                label.code: equal_error_rate(targets[:, i].numpy() > 0.5, tags[:, i].double().numpy())
+                for i, label in enumerate(self.config.labels)
+                if label.scored
+            }
+            means.append(float(np.nanmean(list(rates.values()))))
+            self.log(f"{name}/loss", self._loss(tags, targets))
+            self.log(f"{name}/eer", means[-1])
+            self.log_dict({f"{name}/eer_{code}": rate for code, rate in rates.items()})
+        self._answers.clear()
+        self.log(SELECTED_BY, float(np.mean(means)), prog_bar=True)
+
+    @staticmethod
+    def _loss(tags: Tensor, targets: Tensor) -> Tensor:
+        # The sums of Eq. 8 may round to a hair above one, where the logarithm would end the run.
+        return F.binary_cross_entropy(tags.clamp(1e-6, 1 - 1e-6), targets)
+
+    def configure_optimizers(self) -> Any:
+        """Adam; linear warm-up, then a cosine down to a hundredth of the rate."""
+        config = self.config
+        optimizer = torch.optim.Adam(
+            self.tagger.parameters(), config.learning_rate, weight_decay=config.weight_decay
+        )
+        steps = int(self.trainer.estimated_stepping_batches)
+        warmup = max(1, round(config.warmup_share * steps))
+
+        def factor(step: int) -> float:
+            if step < warmup:
+                return (step + 1) / warmup
+            done = (step - warmup) / max(1, steps - warmup)
+            return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
+
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": LambdaLR(optimizer, factor), "interval": "step"},
+        }
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Add what `load_checkpoint` needs."""
+        checkpoint[CONFIG_KEY] = self.config.to_dict()
+        figures = {name: float(value) for name, value in self.trainer.callback_metrics.items()}
+        checkpoint[DATA_KEY] = {**self.data, "figures": figures}

@@ -1,0 +1,136 @@
+"""`python -m model_export train`: learn from sets of weakly labelled mixtures."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from model_export.config import TrainConfig
+
+BEST, LAST = "best.ckpt", "last.ckpt"
+
+
+def train(
+    config: "TrainConfig",
+    train_sets: list[Path],
+    validation_sets: list[Path],
+    out: Path,
+    resume: bool = False,
+    progress: bool = True,
+) -> Path:
+    """Train one network into the folder `out`.
+
+    It gets `best.ckpt`, `last.ckpt`, TensorBoard events and `epochs.jsonl`, a line of figures an epoch.
+
+    Only waveforms and chunk labels of the sets are read, never their truth.
+
+    Args:
+        config: the run.
+        train_sets: folders of mixtures.
+        validation_sets: folders of mixtures; all weigh the same in the selection.
+        out: folder of the run.
+        resume: go on from `last.ckpt` in `out`, where there is one.
+        progress: show a progress bar.
+
+    Returns:
+        Path of the best checkpoint.
+
+    Raises:
+        MixtureSetError: a folder is not a set of mixtures, or has labels the configuration lacks.
+    """
+    import lightning
+    import torch
+    from lightning.pytorch.callbacks import Callback, EMAWeightAveraging, LearningRateMonitor, ModelCheckpoint
+    from lightning.pytorch.loggers import TensorBoardLogger
+
+    from model_export.data.features import FeatureSet, cached_features, statistics
+    from model_export.data.loading import ChunkData
+    from model_export.data.mixture_set import read_weak_set
+    from model_export.epoch_log import EpochLog
+    from model_export.frontend import LogMel
+    from model_export.module import SELECTED_BY, TaggerModule
+
+    torch.set_num_threads(config.threads)
+    lightning.seed_everything(config.seed, verbose=False)
+    codes = [label.code for label in config.labels]
+    frontend = LogMel(config.frontend)
+    sets = {path: read_weak_set(path) for path in [*train_sets, *validation_sets]}
+    features = {path: cached_features(chunks, frontend) for path, chunks in sets.items()}
+    targets = {path: chunks.targets(codes) for path, chunks in sets.items()}
+    data = ChunkData(
+        FeatureSet([features[path] for path in train_sets], [targets[path] for path in train_sets]),
+        [FeatureSet([features[path]], [targets[path]]) for path in validation_sets],
+        config.batch_size,
+        config.seed,
+    )
+    manifests = {
+        "train": {path.name: sets[path].manifest for path in train_sets},
+        "validation": {path.name: sets[path].manifest for path in validation_sets},
+    }
+    module = TaggerModule(config, tuple(path.name for path in validation_sets), manifests)
+    module.tagger.frontend.standardize(*statistics([features[path] for path in train_sets]))
+
+    best = ModelCheckpoint(
+        out, "best", monitor=SELECTED_BY, mode="min", save_last=True, enable_version_counter=False
+    )
+    callbacks: list[Callback] = [best, LearningRateMonitor(), EpochLog(out / "epochs.jsonl")]
+    if config.ema_decay:
+        callbacks.append(EMAWeightAveraging(decay=config.ema_decay))
+    trainer = lightning.Trainer(
+        accelerator="cpu" if not torch.cuda.is_available() else "auto",
+        precision=config.precision,
+        max_epochs=config.epochs,
+        gradient_clip_val=config.gradient_norm,
+        logger=TensorBoardLogger(out, name="", version=""),
+        callbacks=callbacks,
+        enable_progress_bar=progress,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+        log_every_n_steps=50,
+    )
+    last = out / LAST
+    trainer.fit(module, data, ckpt_path=last if resume and last.exists() else None)
+    return out / BEST
+
+
+def read_config(path: Path | None, overrides: dict[str, Any]) -> "TrainConfig":
+    """The defaults, changed by a JSON file of some fields and then by the options given."""
+    from model_export.config import TrainConfig
+
+    config = TrainConfig.from_dict(json.loads(path.read_text(encoding="utf-8")) if path else {})
+    return replace(config, **{name: value for name, value in overrides.items() if value is not None})
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+
+    @app.command(name="train")
+    def command(
+        train_sets: Annotated[
+            list[Path], typer.Option("--train", help="folder of mixtures to learn from; repeatable")
+        ] = [Path("data/train-standard"), Path("data/train-hard")],  # noqa: B006
+        validation_sets: Annotated[
+            list[Path], typer.Option("--validation", help="folder of mixtures to select by; repeatable")
+        ] = [Path(f"data/validation-{style}") for style in ("standard", "hard", "shifted")],  # noqa: B006
+        out: Annotated[Path, typer.Option(help="folder of the run")] = Path("runs/att_loc_cgrnn"),
+        config: Annotated[Path | None, typer.Option(help="JSON file of other TrainConfig fields")] = None,
+        epochs: Annotated[int | None, typer.Option(min=1)] = None,
+        batch_size: Annotated[int | None, typer.Option(min=1)] = None,
+        learning_rate: Annotated[float | None, typer.Option(min=0.0)] = None,
+        seed: Annotated[int | None, typer.Option(help="one seed, one result (on one CPU)")] = None,
+        threads: Annotated[int | None, typer.Option(min=1)] = None,
+        resume: Annotated[bool, typer.Option(help="go on from the run's last checkpoint")] = False,
+    ) -> None:
+        """Train the ATT-LOC CGRNN on weakly labelled mixtures."""
+        given = {
+            "epochs": epochs,
+            "batch_size": batch_size,
+            "learning_rate": learning_rate,
+            "seed": seed,
+            "threads": threads,
+        }
+        best = train(read_config(config, given), train_sets, validation_sets, out, resume)
+        typer.echo(f"best checkpoint: {best}")
