@@ -66,6 +66,7 @@ class Job:
         self.cancelled = cancelled
         self.queue: deque[Task] = deque()
         self.answered = threading.Condition(scheduler.lock)
+        self.served = False  # whether a window of it was run
         self.waited_s = 0.0
         self.inferred_s = 0.0
 

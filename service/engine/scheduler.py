@@ -1,11 +1,14 @@
 """A bounded, fair queue of model windows between many recordings and few worker threads.
 
 Work is counted in windows. A recording is admitted once, with room reserved for the windows it may
-have in flight; from then on it is never refused for load, it only waits its turn. Workers go round the
-admitted recordings and take one window from each, so a short clip does not stand behind an hour-long
-file. Windows of full length may be run in small groups.
+have in flight; from then on it is never refused for load, it only waits its turn. There are two lines:
+recordings of which nothing was run yet, first come first served, and the others, one window from each in
+turn. Workers take from the two by turns. So a short clip stands behind no hour-long file, however many
+there are, and a flood of short clips leaves the long files half of the workers' time. Windows of full
+length may be run in small groups.
 """
 
+import contextlib
 import threading
 import time
 from collections import deque
@@ -25,6 +28,7 @@ from service.engine.windows import Window
 Run = Callable[[NDArray[np.float32]], Outputs]
 
 _TICK_S = 0.25  # how often a waiting caller looks whether its client left or a worker hangs
+_LOOK_AHEAD = 64  # recordings looked at to fill a group
 _FAILURES = 3  # runs of the graph that fail in a row before the engine calls itself broken
 
 
@@ -39,7 +43,9 @@ class Scheduler:
         self._work = threading.Condition(self.lock)  # something is queued, or all is over
         self._empty = threading.Condition(self.lock)  # the last job is released
         self._jobs: set[Job] = set()
-        self._ready: deque[Job] = deque()  # jobs with queued windows, the next one first
+        self._fresh: deque[Job] = deque()  # jobs with queued windows, none of theirs run yet
+        self._served: deque[Job] = deque()  # jobs with queued windows, the others
+        self._fresh_next = True  # which line has its turn
         self._queued = 0  # windows
         self._reserved = 0  # windows
         self._idle = 0  # workers
@@ -128,7 +134,7 @@ class Scheduler:
         with self.lock:
             self._usable()
             if not job.queue:
-                self._ready.append(job)
+                self._line_of(job).append(job)
             job.queue.append(task)
             self._queued += 1
             self._work.notify()
@@ -204,7 +210,7 @@ class Scheduler:
         """Windows to be run together, waiting for the first; none when all is over."""
         with self.lock:
             while True:
-                while not self._ready and not self._closed:
+                while not self._queued and not self._closed:
                     self._idle += 1
                     self._work.wait()
                     self._idle -= 1
@@ -220,20 +226,24 @@ class Scheduler:
                     return group
 
     def _fill(self, group: list[tuple[Job, Task]], limit: int) -> None:
-        """Move windows from the jobs into the group, one from each in turn; others keep their place."""
-        skipped: list[Job] = []
-        while self._ready and len(group) < max(1, limit):
-            job = self._ready.popleft()
+        """Move windows from the jobs into the group; those that do not fit to it keep their place."""
+        skipped: list[tuple[deque[Job], Job]] = []
+        while len(group) < max(1, limit) and len(skipped) < _LOOK_AHEAD and (line := self._line()):
+            job = line.popleft()
             if not self._wanted(job):
                 continue
             if group and not self._groupable(group[0][1], job.queue[0]):
-                skipped.append(job)
+                skipped.append((line, job))
                 continue
             group.append((job, job.queue.popleft()))
             self._queued -= 1
+            # Having been first costs a turn only where somebody else stood waiting.
+            self._fresh_next = line is self._served or not self._served
+            job.served = True
             if job.queue:
-                self._ready.append(job)
-        self._ready.extendleft(reversed(skipped))
+                self._served.append(job)
+        for line, job in reversed(skipped):
+            line.appendleft(job)
 
     def _linger(self, group: list[tuple[Job, Task]]) -> None:
         until = time.monotonic() + self.policy.linger_s
@@ -241,7 +251,7 @@ class Scheduler:
         while len(group) < full and not self._closed and (left := until - time.monotonic()) > 0:
             self._work.wait(left)
             self._fill(group, full)
-        if self._ready:
+        if self._queued:
             self._work.notify()
 
     def _groupable(self, first: Task, other: Task) -> bool:
@@ -260,12 +270,20 @@ class Scheduler:
             return False
         return True
 
+    def _line(self) -> deque[Job]:
+        """The line whose turn it is, or the other where that one is empty."""
+        first, second = (self._fresh, self._served) if self._fresh_next else (self._served, self._fresh)
+        return first or second
+
+    def _line_of(self, job: Job) -> deque[Job]:
+        return self._served if job.served else self._fresh
+
     def _drop(self, job: Job) -> None:
         if job.queue:
             self._queued -= len(job.queue)
             job.queue.clear()
-            if job in self._ready:
-                self._ready.remove(job)
+            with contextlib.suppress(ValueError):  # it is just being looked at
+                self._line_of(job).remove(job)
 
     def _answer(self, group: list[tuple[Job, Task]]) -> None:
         begun = time.monotonic()

@@ -123,14 +123,47 @@ def until(reached: Callable[[], bool]) -> None:
 
 def test_recordings_take_turns_whatever_their_length(model: GatedModel, start: Start) -> None:
     scheduler = start()
-    long, short = scheduler.admit(100), scheduler.admit(1)
-    tasks = [scheduler.submit(long, window(name)) for name in range(5)]
+    first, second = scheduler.admit(100), scheduler.admit(100)
+    tasks = [scheduler.submit(first, window(name)) for name in range(4)]
     model.entered()
-    tasks.append(scheduler.submit(short, window(10)))
+    tasks += [scheduler.submit(second, window(name)) for name in (10, 11)]
     model.permit(6)
     for task in tasks:
+        scheduler.wait(first, task)
+    assert model.groups == [[0], [10], [1], [11], [2], [3]]
+
+
+def test_a_new_recording_stands_behind_one_window_however_many_long_ones_there_are(
+    model: GatedModel, start: Start
+) -> None:
+    scheduler = start()
+    longs = [scheduler.admit(100) for _ in range(5)]
+    tasks = [scheduler.submit(long, window(0)) for long in longs]
+    model.permit(5)
+    for long, task in zip(longs, tasks, strict=True):
         scheduler.wait(long, task)
-    assert model.groups == [[0], [1], [10], [2], [3], [4]]
+    model.entered(5)
+    tasks = [scheduler.submit(long, window(1)) for long in longs]  # one is run, four wait
+    model.entered()
+    tasks.append(scheduler.submit(scheduler.admit(1), window(10)))
+    model.permit(6)
+    for task in tasks:
+        scheduler.wait(longs[0], task)
+    assert model.groups[6] == [10]
+
+
+def test_a_flood_of_new_recordings_leaves_the_long_ones_every_other_window(
+    model: GatedModel, start: Start
+) -> None:
+    scheduler = start()
+    long = scheduler.admit(100)
+    tasks = [scheduler.submit(long, window(name)) for name in (0, 1, 2)]
+    model.entered()
+    tasks += [scheduler.submit(scheduler.admit(1), window(name)) for name in (10, 11, 12, 13)]
+    model.permit(9)
+    for task in tasks:
+        scheduler.wait(long, task)
+    assert model.groups == [[0], [10], [1], [11], [2], [12], [13]]
 
 
 def test_answers_come_in_order_and_belong_to_their_windows(model: GatedModel, start: Start) -> None:
@@ -179,7 +212,7 @@ def test_windows_of_one_length_are_grouped_across_recordings(
     for job, task in [(first, head), *tasks]:
         assert scheduler.wait(job, task).tags[0, 0] == task.window.samples[0]
     # the odd length keeps its place and is never grouped, not even with its own kind
-    assert model.groups == [[0], [1, 3], [2], [4], [5]]
+    assert model.groups == [[0], [1, 3], [4], [2], [5]]
     assert counts.sizes == [1, 2, 1, 1, 1]
 
 
