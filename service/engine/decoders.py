@@ -44,6 +44,7 @@ class _Process:
                 stderr=subprocess.DEVNULL,
                 cwd=Path(__file__).parents[2],
                 env=environment | {"OPENBLAS_NUM_THREADS": "1"},
+                start_new_session=True,  # a Ctrl-C is the server's to handle, which still finishes its work
             )
         self._socket = ours
         self.at_rest = True  # it has answered all of its job

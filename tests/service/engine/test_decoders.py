@@ -286,4 +286,5 @@ def test_the_process_knows_no_secret_and_may_write_no_file(
     limits = (process / "limits").read_text()
     assert "Max file size             0 " in limits
     assert "onnxruntime" not in (process / "maps").read_text()
+    assert os.getsid(decoders.pids[0]) != os.getsid(0)
     decoders.close()
