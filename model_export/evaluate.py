@@ -60,7 +60,7 @@ def register(app: typer.Typer) -> None:
         seed: Annotated[int, typer.Option(help="of the bootstrap")] = 0,
         limit: Annotated[int | None, typer.Option(min=1, help="only the first chunks of each set")] = None,
     ) -> None:
-        """Measure a graph on mixtures it has not seen [default: data/test-standard data/test-hard]."""
+        """Measure a graph on mixtures it has not seen; without any, on data/test-standard and data/test-hard."""
         if dcase is not None:
             from model_export.evaluation.dcase import dcase_error_rates
 
