@@ -14,6 +14,7 @@ from service.api.edge import Edge
 from service.api.guard import Guard
 from service.api.keys import KeyRing
 from service.api.state import OpenTagger, Service, open_tagger, open_timeline
+from service.dashboard.router import create_router as create_dashboard
 from service.settings import Settings
 from service.timeline.store import Timeline
 
@@ -55,11 +56,11 @@ def create_app(
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        starting = asyncio.create_task(service.start())
+        service.starting = asyncio.create_task(service.start())
         try:
             yield
         finally:
-            await starting
+            await asyncio.gather(service.starting, return_exceptions=True)
             await service.close()
 
     app = FastAPI(
@@ -80,5 +81,6 @@ def create_app(
     problems.install(app)
     for each in (tag, localize, sources, model, health):
         app.include_router(each.router)
+    app.include_router(create_dashboard())
     app.openapi = lambda: openapi.document(app)  # type: ignore[method-assign]
     return app

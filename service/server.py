@@ -10,6 +10,7 @@ from fastapi import FastAPI
 
 from service.api.logs import fields
 from service.api.state import Phase, Service
+from service.connection import connection_class
 from service.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -60,18 +61,23 @@ class Server(uvicorn.Server):
         return self.force_exit or self._service.idle or now >= self._leave_by
 
 
-def serve(app: FastAPI, settings: Settings) -> int:
-    """Run until told to stop; the exit code of the process."""
-    service: Service = app.state.service
-    config = uvicorn.Config(
+def configuration(app: FastAPI, settings: Settings) -> uvicorn.Config:
+    """How uvicorn is run."""
+    return uvicorn.Config(
         app,
         host=settings.host,
         port=settings.port,
+        http=connection_class(settings.read_timeout_s),
         log_config=None,
         access_log=False,  # ours has the request id and no query string
         server_header=False,
         lifespan="on",
         timeout_keep_alive=30,
     )
-    Server(config, service, settings.grace_s).run()
+
+
+def serve(app: FastAPI, settings: Settings) -> int:
+    """Run until told to stop; the exit code of the process."""
+    service: Service = app.state.service
+    Server(configuration(app, settings), service, settings.grace_s).run()
     return FAILED if service.phase is Phase.FAILED else 0

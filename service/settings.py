@@ -41,7 +41,7 @@ class Settings(BaseSettings):
     ] = None
     queue_windows: Annotated[
         int, Field(ge=1, description="Model windows that may wait; beyond it new recordings get 503.")
-    ] = 4096
+    ] = 1024
     deadline_s: Annotated[
         float, Field(gt=0, le=3600, description="Seconds a recording may take once received; beyond it 504.")
     ] = 60.0

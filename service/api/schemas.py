@@ -212,7 +212,7 @@ class Problem(Document):
     title: str
     status: int
     detail: str
-    instance: str = Field(examples=["/tag"])
+    instance: str | None = Field(description="Null where not even the path is known.", examples=["/tag"])
     request_id: str | None
     retry_after: float | None = Field(None, description="Seconds, with 429 and 503.")
     errors: list[Complaint] | None = Field(None, description="With 422.")

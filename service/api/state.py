@@ -77,6 +77,7 @@ class Service:
         pace: how fast and large a body must and may be.
         phase: where in its life it is.
         streams: event streams and live inputs open now.
+        starting: the task that makes it ready.
     """
 
     def __init__(
@@ -95,6 +96,7 @@ class Service:
         self.pace = Pace(settings.max_body_bytes, settings.read_timeout_s)
         self.phase = Phase.STARTING
         self.streams = 0
+        self.starting: asyncio.Task[None] | None = None
         self._open_tagger = tagger
         self._open_timeline = timeline
         self._tagger: Tagger | None = None

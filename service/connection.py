@@ -1,0 +1,96 @@
+"""One client's connection: uvicorn's HTTP protocol with patience that ends.
+
+Bodies are timed where they are read (`service.api.upload`). Here are the two waits that an application never
+sees: for the end of the headers, and for a client that does not read its answer.
+"""
+
+import asyncio
+from typing import Any
+
+import orjson
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from service.api.problems import MEDIA_TYPE, TYPE_PREFIX
+
+
+class Connection(HttpToolsProtocol):
+    """Gives up on clients that neither finish a request nor read an answer.
+
+    Attributes:
+        head_timeout_s: from the first byte of a request, or of the connection, to the end of its headers.
+        stall_timeout_s: how long the answer may stand still once the buffers are full.
+    """
+
+    head_timeout_s = 10.0
+    stall_timeout_s = 30.0
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._head_timer: asyncio.TimerHandle | None = None
+        self._stall_timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """A client is there; it has yet to say something."""
+        super().connection_made(transport)
+        self._await_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """It is gone."""
+        self._head_came()
+        self.resume_writing()
+        super().connection_lost(exc)
+
+    def on_message_begin(self) -> None:
+        """The first bytes of a request."""
+        super().on_message_begin()
+        self._await_head()
+
+    def on_headers_complete(self) -> None:
+        """The application takes over."""
+        self._head_came()
+        super().on_headers_complete()
+
+    def pause_writing(self) -> None:
+        """The client reads slower than we write."""
+        super().pause_writing()
+        if self._stall_timer is None:
+            self._stall_timer = self.loop.call_later(self.stall_timeout_s, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """It has read on."""
+        super().resume_writing()
+        if self._stall_timer is not None:
+            self._stall_timer.cancel()
+            self._stall_timer = None
+
+    def send_400_response(self, msg: str) -> None:
+        """No HTTP: say so in the form of every other refusal."""
+        self._refuse(b"400 Bad Request", "bad-request", "Bad Request", msg)
+
+    def _await_head(self) -> None:
+        if self._head_timer is None:
+            self._head_timer = self.loop.call_later(self.head_timeout_s, self._head_missing)
+
+    def _head_came(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+
+    def _head_missing(self) -> None:
+        self._head_timer = None
+        detail = f"the headers were not complete after {self.head_timeout_s:g} s"
+        self._refuse(b"408 Request Timeout", "request-timeout", "Request not received in time", detail)
+
+    def _refuse(self, status: bytes, slug: str, title: str, detail: str) -> None:
+        document = {"type": TYPE_PREFIX + slug, "title": title, "status": int(status[:3]), "detail": detail}
+        body = orjson.dumps(document | {"instance": None, "request_id": None})
+        self.transport.write(
+            b"HTTP/1.1 %b\r\ncontent-type: %b\r\ncontent-length: %d\r\nconnection: close\r\n\r\n%b"
+            % (status, MEDIA_TYPE.encode(), len(body), body)
+        )
+        self.transport.close()
+
+
+def connection_class(head_timeout_s: float) -> type[Connection]:
+    """The protocol with another patience; uvicorn constructs it itself."""
+    return type("Connection", (Connection,), {"head_timeout_s": head_timeout_s})
