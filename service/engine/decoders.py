@@ -207,6 +207,7 @@ class Decoders:
                     self._busy += 1
                     return _Process(self._command)
                 if not self._free.wait(until - time.monotonic()):
+                    self._observer.shed("overload")
                     raise UnavailableError(f"all {self._size} decoders are busy")
         raise UnavailableError("the service is shutting down")
 
