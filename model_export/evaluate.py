@@ -8,6 +8,9 @@ import typer
 
 Model = Annotated[Path, typer.Option(help="exported graph")]
 DEFAULT_MODEL = Path("weights/att_loc_cgrnn.onnx")
+STYLES = ("standard", "hard", "shifted")
+VALIDATION = [Path(f"data/validation-{style}") for style in STYLES]
+TEST = [Path(f"data/test-{style}") for style in STYLES[:2]]
 
 
 def evaluate_sets(
@@ -31,13 +34,14 @@ def evaluate_sets(
         draw_reliability(of, out / f"reliability-{of.name}.png")
 
 
-def calibrate_on(model: Path, folder: Path, out: Path, limit: int | None = None) -> None:
+def calibrate_on(model: Path, folders: list[Path], out: Path, limit: int | None = None) -> None:
     """Choose thresholds and event decoders on validation mixtures; writes a calibration document."""
-    from model_export.evaluation.answers import answer
+    from model_export.evaluation.answers import answer, pooled
     from model_export.evaluation.fitting import fit
     from service.engine.bundle import Bundle
 
-    calibration = fit(answer(Bundle.load(model, device="cpu"), folder, limit))
+    bundle = Bundle.load(model, device="cpu")
+    calibration = fit(pooled([answer(bundle, folder, limit) for folder in folders]))
     out.parent.mkdir(parents=True, exist_ok=True)
     calibration.write(out)
 
@@ -60,7 +64,7 @@ def register(app: typer.Typer) -> None:
         seed: Annotated[int, typer.Option(help="of the bootstrap")] = 0,
         limit: Annotated[int | None, typer.Option(min=1, help="only the first chunks of each set")] = None,
     ) -> None:
-        """Measure a graph on mixtures it has not seen; without any, on data/test-standard and data/test-hard."""
+        """Measure a graph on mixtures it has not seen: without any, data/test-standard and data/test-hard."""
         if dcase is not None:
             from model_export.evaluation.dcase import dcase_error_rates
 
@@ -68,21 +72,18 @@ def register(app: typer.Typer) -> None:
             for label, rate in rates.items():
                 typer.echo(f"{label:>4}  {rate:.6f}")
             return
-        folders = mixtures or [Path("data/test-standard"), Path("data/test-hard")]
-        evaluate_sets(model, folders, out, replicates, seed, limit)
+        evaluate_sets(model, mixtures or TEST, out, replicates, seed, limit)
         typer.echo((out / "report.md").read_text(encoding="utf-8"))
 
     @app.command()
     def calibrate(
-        mixtures: Annotated[Path, typer.Argument(help="folder of validation mixtures")] = Path(
-            "data/validation-hard"
-        ),
+        mixtures: Annotated[list[Path] | None, typer.Argument(help="folders of validation mixtures")] = None,
         model: Model = DEFAULT_MODEL,
         out: Annotated[Path, typer.Option(help="document for `export --calibration`")] = Path(
             "reports/calibration.json"
         ),
         limit: Annotated[int | None, typer.Option(min=1, help="only the first chunks")] = None,
     ) -> None:
-        """Choose each label's tag threshold and event decoder on validation mixtures."""
-        calibrate_on(model, mixtures, out, limit)
+        """Choose each label's tag threshold and event decoder: without sets, on data/validation-*."""
+        calibrate_on(model, mixtures or VALIDATION, out, limit)
         typer.echo(f"wrote {out}")

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from model_export.evaluate import DEFAULT_MODEL, calibrate_on, evaluate_sets
+from model_export.evaluate import DEFAULT_MODEL, TEST, VALIDATION, calibrate_on, evaluate_sets
 from service.engine.errors import BundleError
 
 Model = Annotated[Path, typer.Option(help="exported graph")]
@@ -62,9 +62,7 @@ def register(app: typer.Typer) -> None:
         report: Annotated[Path, typer.Option(help="report.json of `evaluate`")] = Path(
             "reports/evaluation/report.json"
         ),
-        out: Annotated[
-            Path | None, typer.Option(help="page [default: MODEL_CARD.md beside the graph]")
-        ] = None,
+        out: Annotated[Path | None, typer.Option(help="page; else MODEL_CARD.md beside the graph")] = None,
     ) -> None:
         """Put the figures into the graph and write its model card."""
         embed_report(model, report, out or model.parent / "MODEL_CARD.md")
@@ -72,9 +70,10 @@ def register(app: typer.Typer) -> None:
     @app.command()
     def release(
         checkpoint: Checkpoint,
-        calibration_set: Annotated[Path, typer.Option(help="validation mixtures to decide on")] = Path(
-            "data/validation-hard"
-        ),
+        decide_on: Annotated[
+            list[Path] | None,
+            typer.Option(help="validation mixtures, repeatable; else data/validation-*"),
+        ] = None,
         report_on: Annotated[
             list[Path] | None, typer.Option(help="mixtures to report on, repeatable")
         ] = None,
@@ -87,22 +86,18 @@ def register(app: typer.Typer) -> None:
     ) -> None:
         """Export, calibrate, export, evaluate and write the model card: everything after training.
 
-        By default reports on data/validation-hard, data/validation-shifted, data/test-standard and
-        data/test-hard.
+        Without sets, decides on data/validation-standard, -hard and -shifted, and reports on them and on
+        data/test-standard and -hard.
         """
-        folders = report_on or [
-            Path("data") / name
-            for name in ("validation-hard", "validation-shifted", "test-standard", "test-hard")
-        ]
         reports.mkdir(parents=True, exist_ok=True)
         draft = reports / "undecided.onnx"
         typer.echo("1/4 export")
         export_checkpoint(checkpoint, draft, None)
         typer.echo("2/4 calibrate")
-        calibrate_on(draft, calibration_set, reports / "calibration.json")
+        calibrate_on(draft, decide_on or VALIDATION, reports / "calibration.json")
         export_checkpoint(checkpoint, out, reports / "calibration.json")
         typer.echo("3/4 evaluate")
-        evaluate_sets(out, folders, reports, replicates, seed)
+        evaluate_sets(out, report_on or [*VALIDATION, *TEST], reports, replicates, seed)
         typer.echo("4/4 model card")
         embed_report(out, reports / "report.json", out.parent / "MODEL_CARD.md")
         typer.echo((reports / "report.md").read_text(encoding="utf-8"))

@@ -1,7 +1,9 @@
 """A graph's answers to a set of mixtures, beside their truth."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -71,6 +73,25 @@ class Answers:
             label=self.labels[label],
             decoder=decoder,
         )
+
+
+def pooled(parts: Sequence[Answers]) -> Answers:
+    """The chunks of several sets as one: equally long, answered by one graph."""
+    first = parts[0]
+
+    def joined(name: str) -> NDArray[Any]:
+        return np.concatenate([getattr(part, name) for part in parts])
+
+    return replace(
+        first,
+        folder=Path(" + ".join(part.name for part in parts)),
+        present=joined("present"),
+        tags=joined("tags"),
+        active=joined("active"),
+        presence=joined("presence"),
+        attention=joined("attention"),
+        localization=joined("localization"),
+    )
 
 
 def answer(bundle: Bundle, folder: Path, limit: int | None = None) -> Answers:

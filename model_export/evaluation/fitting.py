@@ -1,7 +1,7 @@
 """Thresholds and event decoders chosen on validation mixtures, never on what is reported as test."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import product
 
 import numpy as np
@@ -10,9 +10,10 @@ from tqdm import tqdm
 
 from model_export.calibration import DEFAULT_DECODER, Calibration
 from model_export.evaluation.answers import Answers
-from model_export.evaluation.localization import COARSE_S, FINE_S, true_spans
+from model_export.evaluation.localization import COARSE_S, FINE_S
 from model_export.metrics import (
     Spans,
+    active_spans,
     as_spans,
     event_counts,
     f1,
@@ -31,17 +32,42 @@ _GAPS_S = (0.0, 0.08, 0.16, 0.32, 0.64)
 _MIN_DURATIONS_S = (0.032, 0.08, 0.16, 0.32)
 
 
+@dataclass(frozen=True, slots=True)
+class LabelTruth:
+    """When one label is active in one chunk; the segments are what every candidate is compared with.
+
+    Attributes:
+        spans: as onsets and offsets.
+        coarse: (segments,) of 1 s.
+        fine: (segments,) of 100 ms.
+    """
+
+    spans: Spans
+    coarse: NDArray[np.bool_]
+    fine: NDArray[np.bool_]
+
+
+def label_truth(answers: Answers, column: int) -> list[LabelTruth]:
+    """The truth of one label, by chunk."""
+    edges, duration_s = answers.edges, answers.duration_s
+    truth = []
+    for active in answers.active[:, :, column]:
+        spans = active_spans(active, edges)
+        coarse = segment_activity(spans, duration_s, COARSE_S)
+        truth.append(LabelTruth(spans, coarse, segment_activity(spans, duration_s, FINE_S)))
+    return truth
+
+
 def fit(answers: Answers) -> Calibration:
     """Choose every label's tag threshold and event decoder.
 
     Args:
         answers: to validation mixtures.
     """
-    truth = true_spans(answers)
     thresholds, decoders, reached = {}, {}, {}
     for column, label in enumerate(tqdm(answers.labels, "calibrate", unit="label", disable=None)):
         thresholds[label], tag_f1 = best_threshold(answers.present[:, column], answers.tags[:, column])
-        decoders[label], event_score = best_decoder(answers, column, [of[column] for of in truth])
+        decoders[label], event_score = best_decoder(answers, column)
         reached[label] = {"tag_f1": round(tag_f1, 4), "event_objective": round(event_score, 4)}
     source = {"decided_on": answers.name, "chunks": len(answers), "reached": reached}
     return Calibration(thresholds, decoders, source)
@@ -69,13 +95,12 @@ def best_threshold(truth: NDArray[np.bool_], scores: NDArray[np.float32]) -> tup
     return float((falling[best] + below) / 2), float(f1s[best + 1])
 
 
-def best_decoder(answers: Answers, column: int, truth: list[Spans]) -> tuple[EventDecoder, float]:
+def best_decoder(answers: Answers, column: int) -> tuple[EventDecoder, float]:
     """A decoder of one label, by a grid over the thresholds and the filter, then one over the times.
 
     Args:
         answers: to validation mixtures.
         column: of the label.
-        truth: by chunk, when it is truly active.
 
     Returns:
         The decoder and its `event_objective`; the default and NaN for a label that never occurs.
@@ -83,6 +108,7 @@ def best_decoder(answers: Answers, column: int, truth: list[Spans]) -> tuple[Eve
     in_truth = answers.presence[:, :, column][answers.active[:, :, column]]
     if len(in_truth) == 0:
         return DEFAULT_DECODER, float("nan")
+    truth = label_truth(answers, column)
     onsets = np.unique(np.quantile(in_truth, _ONSET_QUANTILES).round(4))
     first = best_of(answers, column, truth, _thresholds(onsets.tolist()))
     second = best_of(answers, column, truth, _times(first[0]))
@@ -105,25 +131,22 @@ def _times(decoder: EventDecoder) -> Iterator[EventDecoder]:
 
 
 def best_of(
-    answers: Answers, column: int, truth: list[Spans], decoders: Iterable[EventDecoder]
+    answers: Answers, column: int, truth: list[LabelTruth], decoders: Iterable[EventDecoder]
 ) -> tuple[EventDecoder, float]:
     """Of these decoders the one with the highest `event_objective`, the first where several share it."""
     scored = [(decoder, event_objective(answers, column, truth, decoder)) for decoder in decoders]
     return max(scored, key=lambda found: found[1])
 
 
-def event_objective(answers: Answers, column: int, truth: list[Spans], decoder: EventDecoder) -> float:
+def event_objective(answers: Answers, column: int, truth: list[LabelTruth], decoder: EventDecoder) -> float:
     """Mean of segment-based F1 at 1 s and at 100 ms and of event-based F1: when, roughly and exactly."""
     coarse, fine, events = np.zeros(3, np.int64), np.zeros(3, np.int64), np.zeros(3, np.int64)
     for chunk, true in enumerate(truth):
         claims = answers.events(chunk, column, decoder)
-        if not claims and len(true) == 0:
+        if not claims and len(true.spans) == 0:
             continue
         found = as_spans([(event.onset_s, event.offset_s) for event in claims])
-        for segment_s, total in ((COARSE_S, coarse), (FINE_S, fine)):
-            total += segment_counts(
-                segment_activity(true, answers.duration_s, segment_s),
-                segment_activity(found, answers.duration_s, segment_s),
-            )
-        events += event_counts(true, found)
+        coarse += segment_counts(true.coarse, segment_activity(found, answers.duration_s, COARSE_S))
+        fine += segment_counts(true.fine, segment_activity(found, answers.duration_s, FINE_S))
+        events += event_counts(true.spans, found)
     return mean_defined([f1(coarse), f1(fine), f1(events)])

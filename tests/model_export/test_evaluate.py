@@ -15,9 +15,9 @@ from model_export.calibration import DEFAULT_DECODER, Calibration
 from model_export.checkpoint import CONFIG_KEY, DATA_KEY, PREFIX
 from model_export.config import TrainConfig
 from model_export.data.mixture_set import MixtureSetError, read_truth, read_weak_set
-from model_export.evaluation.answers import Answers, answer
+from model_export.evaluation.answers import Answers, answer, pooled
 from model_export.evaluation.dcase import ScoreFileError, dcase_error_rates
-from model_export.evaluation.fitting import best_of, best_threshold, event_objective, fit
+from model_export.evaluation.fitting import best_of, best_threshold, event_objective, fit, label_truth
 from model_export.evaluation.localization import found_spans, localization_figures, true_spans
 from model_export.evaluation.plots import reliability
 from model_export.evaluation.report import markdown, measure, plain
@@ -72,6 +72,15 @@ def test_a_limit_takes_the_first_chunks(bundle: Bundle, mixtures: Path, answers:
     assert len(few) == 3
     assert few.tags == pytest.approx(answers.tags[:3], abs=1e-6)
     assert len(few.active) == len(few.present) == 3
+
+
+def test_pooled_sets_keep_every_chunk_in_order(answers: Answers) -> None:
+    together = pooled([answers, perfect(answers)])
+    assert len(together) == 2 * len(answers)
+    assert together.name == "tiny-set + tiny-set"
+    assert (together.active[len(answers) :] == answers.active).all()
+    assert (together.tags[: len(answers)] == answers.tags).all()
+    assert (together.presence[len(answers) :] == answers.active).all()
 
 
 def test_a_set_of_another_rate_is_refused(bundle: Bundle, mixtures: Path, tmp_path: Path) -> None:
@@ -152,7 +161,7 @@ def test_fitting_to_the_truth_finds_it_again(answers: Answers) -> None:
 
 
 def test_the_best_decoder_is_no_worse_than_any_tried(answers: Answers) -> None:
-    truth = [of[0] for of in true_spans(answers)]
+    truth = label_truth(answers, 0)
     decoders = [replace(DEFAULT_DECODER, onset_threshold=onset) for onset in (0.001, 0.05, 0.2, 0.9)]
     decoder, reached = best_of(answers, 0, truth, decoders)
     assert reached == max(event_objective(answers, 0, truth, tried) for tried in decoders)
@@ -231,7 +240,7 @@ def test_release_goes_from_a_checkpoint_to_a_graph_with_its_card(tmp_path: Path,
         [
             "release",
             str(tmp_path / "best.ckpt"),
-            *("--calibration-set", str(mixtures)),
+            *("--decide-on", str(mixtures)),
             *("--report-on", str(mixtures)),
             *("--out", str(graph)),
             *("--reports", str(tmp_path / "reports")),
