@@ -34,11 +34,21 @@ def ask(base: str, path: str, *, body: bytes | None = None, timeout_s: float = 6
     Raises:
         CheckError: no answer, or another status than 200.
     """
+    return json.loads(fetch(base, path, body=body, timeout_s=timeout_s))
+
+
+def fetch(base: str, path: str, *, body: bytes | None = None, timeout_s: float = 60.0) -> bytes:
+    """The bytes that a GET, or a POST of a WAV file, is answered with.
+
+    Raises:
+        CheckError: no answer, or another status than 200.
+    """
     headers = {"Content-Type": "audio/wav"} if body is not None else {}
     request = urllib.request.Request(base + path, data=body, headers=headers)
     try:
         with urllib.request.urlopen(request, timeout=timeout_s) as response:
-            return json.load(response)
+            content: bytes = response.read()
+            return content
     except urllib.error.HTTPError as error:
         raise CheckError(f"{path} answers {error.code}: {error.read()[:500]!r}") from error
     except OSError as error:
@@ -59,6 +69,18 @@ def post_and_read_back(base: str) -> str:
         raise CheckError(f"{len(posted['events'])} events posted, {len(timeline['events'])} in the timeline")
     read_back(base, posted["id"])
     return str(posted["id"])
+
+
+def look_at_page(base: str) -> None:
+    """See that the page comes with its scripts, Plotly's too.
+
+    Raises:
+        CheckError: it does not.
+    """
+    if b"<script" not in fetch(base, "/"):
+        raise CheckError("the page at / has no script")
+    if b"plotly.js v" not in fetch(base, "/dashboard/plotly.min.js")[:200]:
+        raise CheckError("/dashboard/plotly.min.js is not Plotly's script")
 
 
 def read_back(base: str, recording_id: str) -> None:
