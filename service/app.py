@@ -15,6 +15,7 @@ from service.api.guard import Guard
 from service.api.keys import KeyRing
 from service.api.state import OpenTagger, Service, open_tagger, open_timeline
 from service.dashboard.router import create_router as create_dashboard
+from service.dashboard.router import create_router as dashboard
 from service.settings import Settings
 from service.timeline.store import Timeline
 
@@ -81,6 +82,7 @@ def create_app(
     problems.install(app)
     for each in (tag, localize, sources, model, health):
         app.include_router(each.router)
+    app.include_router(dashboard())
     app.include_router(create_dashboard())
     app.openapi = lambda: openapi.document(app)  # type: ignore[method-assign]
     return app

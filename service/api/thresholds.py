@@ -1,5 +1,6 @@
 """`threshold`: events decoded anew from stored curves, without running the model."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from service.engine.analysis import Analysis
@@ -40,6 +41,10 @@ class Thresholds:
     def __bool__(self) -> bool:
         return self.common is not None or bool(self.by_label)
 
+    def decoders(self, labels: Iterable[str], card: ModelCard) -> dict[str, EventDecoder]:
+        """The decoder of each of these labels."""
+        return {label: self._decoder(label, card) for label in labels}
+
     def applied(self, analysis: Analysis, card: ModelCard) -> Analysis:
         """The analysis with its events decoded anew from its curves."""
         curves = analysis.curves
@@ -49,7 +54,7 @@ class Thresholds:
             first_s=curves.first_s,
             duration_s=analysis.duration_s,
             labels=curves.labels,
-            decoders={label: self._decoder(label, card) for label in curves.labels},
+            decoders=self.decoders(curves.labels, card),
         )
         return replace(analysis, events=tuple(events))
 

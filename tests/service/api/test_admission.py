@@ -1,0 +1,31 @@
+import pytest
+
+from service.api import admission
+from service.api.admission import Admission
+from service.engine.errors import UnavailableError
+
+
+def test_places_are_given_back_whatever_happens() -> None:
+    places = Admission(1)
+    with pytest.raises(ValueError, match="inside"), places.place():
+        raise ValueError("inside")
+    with places.place():
+        assert places.taken == 1
+        with pytest.raises(UnavailableError), places.place():
+            pass
+    assert places.taken == 0
+
+
+def test_the_wait_is_what_is_here_over_the_rate_it_leaves(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [0.0]
+    monkeypatch.setattr(admission, "monotonic", lambda: clock[0])
+    places = Admission(10)
+    for _ in range(20):  # five a second
+        with places.place():
+            clock[0] += 0.2
+    held = [places.place() for _ in range(10)]
+    for place in held:
+        place.__enter__()
+    assert places.wait_s() == pytest.approx(10 / 5, rel=0.1)
+    clock[0] += 120
+    assert places.wait_s() == 1.0

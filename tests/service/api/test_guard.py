@@ -1,0 +1,81 @@
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from service.api.keys import digest_of
+from tests.service.api.serving import running, settings_for, wav
+
+KEY, LIMITED = "attloc_one", "attloc_two"
+AUDIO = {"content-type": "audio/wav"}
+
+
+@pytest.fixture(scope="module")
+def guarded(tiny_graph: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
+    directory = tmp_path_factory.mktemp("guarded")
+    keys = directory / "keys"
+    keys.write_text(f"one:{digest_of(KEY)}\ntwo:{digest_of(LIMITED)}:0.5\n")
+    with (
+        running(settings_for(tiny_graph, directory, api_keys_file=keys)) as server,
+        server.client() as client,
+    ):
+        yield client
+
+
+def bearer(key: str) -> dict[str, str]:
+    return {"authorization": f"Bearer {key}"}
+
+
+@pytest.mark.parametrize("path", ["/health/live", "/health/ready"])
+def test_probes_are_open(guarded: httpx.Client, path: str) -> None:
+    assert guarded.get(path).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", "/tag"),
+        ("GET", "/localize"),
+        ("GET", "/localize/x"),
+        ("DELETE", "/localize/x"),
+        ("GET", "/sources"),
+        ("GET", "/model"),
+        ("GET", "/metrics"),
+        ("GET", "/openapi.json"),
+        ("GET", "/nothing/here"),
+    ],
+)
+def test_everything_else_asks_for_a_key(guarded: httpx.Client, method: str, path: str) -> None:
+    answer = guarded.request(method, path)
+    assert answer.status_code == 401
+    assert answer.headers["www-authenticate"].startswith("Bearer")
+    assert answer.json()["type"] == "urn:attloc:problem:key-required"
+    assert guarded.request(method, path, headers=bearer("attloc_wrong")).status_code == 403
+
+
+def test_a_key_opens(guarded: httpx.Client) -> None:
+    assert guarded.get("/model", headers=bearer(KEY)).status_code == 200
+    answer = guarded.post("/tag", content=wav(), headers=AUDIO | bearer(KEY))
+    assert answer.status_code == 200
+
+
+def test_a_large_body_without_a_key_is_refused_and_the_answer_arrives(guarded: httpx.Client) -> None:
+    assert guarded.post("/tag", content=bytes(3_000_000), headers=AUDIO).status_code == 401
+
+
+def test_each_key_has_its_quota(guarded: httpx.Client) -> None:
+    answers = [guarded.get("/sources", headers=bearer(LIMITED)) for _ in range(3)]
+    assert [answer.status_code for answer in answers] == [200, 429, 429]
+    refusal = answers[-1]
+    assert refusal.json()["type"] == "urn:attloc:problem:quota"
+    assert 1 <= int(refusal.headers["retry-after"]) <= 4
+    assert guarded.get("/sources", headers=bearer(KEY)).status_code == 200
+
+
+def test_without_keys_no_other_site_may_write(client: httpx.Client) -> None:
+    foreign = {"sec-fetch-site": "cross-site"}
+    assert client.post("/tag", content=wav(), headers=AUDIO | foreign).status_code == 403
+    assert client.delete("/localize/x", headers=foreign).status_code == 403
+    assert client.get("/model", headers=foreign).status_code == 200
+    assert client.delete("/localize/x", headers={"sec-fetch-site": "same-origin"}).status_code == 404

@@ -1,0 +1,198 @@
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from service.api.schemas import RecordingDocument, Sources, TimelinePage
+from service.timeline.records import EventQuery
+from service.timeline.store import Timeline
+from tests.service.api.serving import Running, wav
+
+AUDIO = {"content-type": "audio/wav"}
+# An untrained network is sure of nothing; decoded at this threshold every label sounds all the time.
+LOW = "0.0001"
+
+
+@pytest.fixture(scope="module")
+def filled(client: httpx.Client, server: Running) -> Iterator[list[dict[str, Any]]]:
+    """Three recordings of one source, a minute apart, each of its own pitch; events made certain."""
+    service = server.service
+    decoders = service.loaded.bundle.card.events
+    kept = dict(decoders)
+    for code, decoder in kept.items():
+        decoders[code] = type(decoder)(float(LOW), float(LOW), 0.0, 0.0, 0.0) if code in "cp" else decoder
+    try:
+        yield [
+            client.post(
+                "/tag",
+                params={"source": "den", "recorded_at": f"2026-11-22T10:0{minute}:00Z"},
+                content=wav(2.0, hertz=300.0 * (minute + 1)),
+                headers=AUDIO,
+            ).json()
+            for minute in range(3)
+        ]
+    finally:
+        decoders.update(kept)
+
+
+def page(client: httpx.Client, **query: Any) -> dict[str, Any]:
+    answer = client.get("/localize", params={"source": "den", **query})
+    assert answer.status_code == 200, answer.text
+    TimelinePage.model_validate_json(answer.text)
+    document: dict[str, Any] = answer.json()
+    return document
+
+
+def test_events_are_on_the_clock(client: httpx.Client, filled: list[dict[str, Any]]) -> None:
+    found = page(client)
+    assert not found["more"]
+    assert not found["reset"]
+    assert {event["label"] for event in found["events"]} == {"c", "p"}
+    assert len(found["events"]) == 6
+    first = found["events"][0]
+    assert first["recording_id"] == filled[0]["id"]
+    assert first["onset"] == "2026-11-22T10:00:00.000Z"
+    assert first["offset"] == "2026-11-22T10:00:02.000Z"
+    assert first["name"]
+
+
+def test_filters(client: httpx.Client, filled: list[dict[str, Any]]) -> None:
+    assert {event["label"] for event in page(client, label="c")["events"]} == {"c"}
+    assert len(page(client, label=["c", "p"])["events"]) == 6
+    assert page(client, label="unheard-of")["events"] == []
+    later = page(client, since="2026-11-22T10:00:30Z")["events"]
+    assert {event["recording_id"] for event in later} == {filled[1]["id"], filled[2]["id"]}
+    between = page(client, since="2026-11-22T11:00:30+01:00", until="2026-11-22T10:01:30Z")["events"]
+    assert {event["recording_id"] for event in between} == {filled[1]["id"]}
+    most = max(event["confidence"] for event in page(client)["events"])
+    assert page(client, min_confidence=min(1.0, most + 0.01))["events"] == []
+
+
+def test_pages_follow_one_another_without_loss(client: httpx.Client, filled: list[dict[str, Any]]) -> None:
+    everything = page(client)["events"]
+    collected, cursor, more = [], None, True
+    while more:
+        part = page(client, limit=1, after=cursor) if cursor else page(client, limit=1)
+        assert len(part["events"]) <= 1
+        collected += part["events"]
+        cursor, more = part["cursor"], part["more"]
+    assert collected == everything
+
+
+def test_an_unchanged_poll_is_304_and_looks_at_no_event(
+    client: httpx.Client, filled: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = client.get("/localize", params={"source": "den"})
+
+    def never(self: Timeline, query: EventQuery) -> None:
+        raise AssertionError("events were read")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Timeline, "events", never)
+        again = client.get(
+            "/localize", params={"source": "den"}, headers={"if-none-match": first.headers["etag"]}
+        )
+        assert again.status_code == 304
+        assert again.content == b""
+        assert again.headers["etag"] == first.headers["etag"]
+    other = client.get("/localize", params={"source": "den", "limit": 1})
+    assert other.headers["etag"] != first.headers["etag"]
+
+
+def test_a_new_recording_changes_the_etag(client: httpx.Client, filled: list[dict[str, Any]]) -> None:
+    query = {"source": "changing"}
+    before = client.get("/localize", params=query)
+    client.post("/tag", params=query, content=wav(), headers=AUDIO)
+    after = client.get("/localize", params=query, headers={"if-none-match": before.headers["etag"]})
+    assert after.status_code == 200
+    assert after.headers["etag"] != before.headers["etag"]
+
+
+def test_a_source_never_heard_is_silent_not_missing(client: httpx.Client) -> None:
+    answer = client.get("/localize", params={"source": "nobody"})
+    assert answer.status_code == 200
+    assert answer.json()["events"] == []
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("source", "../../etc"),
+        ("since", "2026-11-22T10:00:00"),
+        ("until", "later"),
+        ("min_confidence", "2"),
+        ("min_confidence", "nan"),
+        ("after", "-1"),
+        ("after", "x"),
+        ("after", str(2**63)),
+        ("limit", "0"),
+        ("limit", "1001"),
+        ("label", "x" * 65),
+        ("colour", "red"),
+    ],
+)
+def test_bad_queries(client: httpx.Client, name: str, value: str) -> None:
+    answer = client.get("/localize", params={name: value})
+    assert answer.status_code == 422, answer.text
+    assert answer.json()["errors"][0]["name"].startswith(name)
+
+
+def test_an_end_before_the_start_is_refused(client: httpx.Client) -> None:
+    query = {"since": "2026-11-22T10:00:00Z", "until": "2026-11-22T09:00:00Z"}
+    answer = client.get("/localize", params=query)
+    assert answer.status_code == 422
+    assert "until must be later" in answer.json()["detail"]
+
+
+def test_a_recording_is_shown_as_it_was_answered(client: httpx.Client, filled: list[dict[str, Any]]) -> None:
+    answer = client.get(f"/localize/{filled[0]['id']}")
+    RecordingDocument.model_validate_json(answer.text)
+    stored, first = answer.json(), dict(filled[0])
+    assert stored.pop("frames")["presence"]["c"] == pytest.approx(
+        first.pop("frames")["presence"]["c"], abs=5e-4
+    )
+    assert stored == first
+    unchanged = client.get(f"/localize/{filled[0]['id']}", headers={"if-none-match": answer.headers["etag"]})
+    assert unchanged.status_code == 304
+    assert "frames" not in client.get(f"/localize/{filled[0]['id']}", params={"include": "none"}).json()
+
+
+def test_thresholds_decode_the_stored_curves_anew(client: httpx.Client, filled: list[dict[str, Any]]) -> None:
+    def labels(*threshold: str) -> set[str]:
+        answer = client.get(f"/localize/{filled[0]['id']}", params={"threshold": list(threshold)})
+        assert answer.status_code == 200, answer.text
+        return {event["label"] for event in answer.json()["events"]}
+
+    assert labels() == {"c", "p"}
+    assert labels("1") == set()
+    assert labels(LOW) == set("bcfmopv")
+    assert labels("1", f"b:{LOW}") == {"b"}
+    for bad in ("x", "2", "-0.1", "c:", "nan"):
+        refused = client.get(f"/localize/{filled[0]['id']}", params={"threshold": bad})
+        assert refused.status_code == 422, bad
+
+
+@pytest.mark.parametrize("recording_id", ["nothing", "01a2049c-23ee-75a2-83fa-9ba78874f3de", "%00", "x" * 65])
+def test_a_recording_that_is_not_there(client: httpx.Client, recording_id: str) -> None:
+    for ask in (client.get, client.delete):
+        assert ask(f"/localize/{recording_id}").status_code in (404, 422)
+
+
+@pytest.fixture
+def heard(client: httpx.Client) -> Callable[[], dict[str, int]]:
+    def ask() -> dict[str, int]:
+        answer = client.get("/sources")
+        Sources.model_validate_json(answer.text)
+        return {each["source"]: each["recordings"] for each in answer.json()["sources"]}
+
+    return ask
+
+
+def test_forgetting_a_recording(client: httpx.Client, heard: Callable[[], dict[str, int]]) -> None:
+    made = client.post("/tag", params={"source": "forgettable"}, content=wav(), headers=AUDIO).json()
+    assert heard()["forgettable"] == 1
+    assert client.delete(f"/localize/{made['id']}").status_code == 204
+    assert client.get(f"/localize/{made['id']}").status_code == 404
+    assert client.delete(f"/localize/{made['id']}").status_code == 404
+    assert "forgettable" not in heard()

@@ -1,0 +1,68 @@
+import itertools
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from service.api.errors import InvalidRequestError, MalformedBodyError
+from service.api.multipart import FilePart, boundary_of
+
+BOUNDARY = b"xyz"
+# Bytes that look like boundaries are what a parser stumbles over.
+CONTENT = st.lists(
+    st.sampled_from([b"\r\n", b"--", BOUNDARY, b"\r\n--xy", b"\x00", b"a" * 50]), max_size=30
+).map(b"".join)
+
+
+def form(content: bytes) -> bytes:
+    head = b'--xyz\r\nContent-Disposition: form-data; name="file"; filename="a"\r\nContent-Type: a/b\r\n\r\n'
+    return head + content + b"\r\n--xyz--\r\n"
+
+
+def taken_apart(body: bytes, cuts: list[int]) -> bytes:
+    part = FilePart(BOUNDARY)
+    audio = b""
+    edges = [0, *sorted(cut % (len(body) + 1) for cut in cuts), len(body)]
+    for start, end in itertools.pairwise(edges):
+        audio += b"".join(part.feed(body[start:end]))
+    part.finish()
+    return audio
+
+
+@given(
+    CONTENT.filter(lambda content: b"\r\n--xyz" not in b"\r\n" + content), st.lists(st.integers(min_value=0))
+)
+def test_wherever_a_form_is_cut_the_file_comes_out_whole(content: bytes, cuts: list[int]) -> None:
+    assert taken_apart(form(content), cuts) == content
+
+
+@given(st.integers(min_value=0, max_value=len(form(b"audio")) - 5), st.lists(st.integers(min_value=0)))
+def test_a_form_that_ends_too_soon_is_malformed(length: int, cuts: list[int]) -> None:
+    with pytest.raises(MalformedBodyError):
+        taken_apart(form(b"audio")[:length], cuts)
+
+
+@given(st.binary(max_size=400))
+def test_any_bytes_are_taken_apart_or_refused(body: bytes) -> None:
+    with pytest.raises((MalformedBodyError, InvalidRequestError)):
+        taken_apart(body, [])
+
+
+def test_many_part_headers_are_refused() -> None:
+    headers = b"".join(b"X-%d: y\r\n" % number for number in range(20))
+    with pytest.raises(MalformedBodyError):
+        taken_apart(b"--xyz\r\n" + headers + b"\r\n\r\n--xyz--\r\n", [])
+
+
+@pytest.mark.parametrize(
+    ("content_type", "boundary"),
+    [("multipart/form-data; boundary=abc", b"abc"), ('multipart/form-data; boundary="a b"', b"a b")],
+)
+def test_boundaries(content_type: str, boundary: bytes) -> None:
+    assert boundary_of(content_type) == boundary
+
+
+@pytest.mark.parametrize("content_type", ["multipart/form-data", "multipart/form-data; boundary=" + 71 * "x"])
+def test_bad_boundaries(content_type: str) -> None:
+    with pytest.raises(MalformedBodyError):
+        boundary_of(content_type)
