@@ -98,5 +98,15 @@ class AttLocCGRNN(nn.Module):
         output = self.output(hidden).float().sigmoid()  # O(t): (batch, frames, labels)
 
         presence = attention * output * localization  # Eq. 7
-        tags = presence.sum(dim=1) / localization.sum(dim=1).clamp(min=torch.finfo(mel.dtype).tiny)  # Eq. 8
+        tags = _mean_over_frames(presence) / _mean_over_frames(localization)  # Eq. 8, both sums over T
         return Prediction(tags, attention[:, :, 0], localization, presence)
+
+
+def _mean_over_frames(curves: Tensor) -> Tensor:
+    """(batch, frames, labels) to (batch, labels).
+
+    As average pooling: ONNX Runtime adds up its rows one by one, where its ReduceSum gives other last bits
+    to a chunk in a batch than to the same chunk alone.
+    """
+    means = F.adaptive_avg_pool1d(curves.transpose(1, 2), 1)[:, :, 0]  # (batch, labels)
+    return means.clamp(min=torch.finfo(curves.dtype).tiny)
