@@ -47,6 +47,9 @@ function withoutInlineSheets() {
   return () => { delete own.appendChild; };
 }
 
+/** A name as text: Plotly reads a little markup in what it draws. @param {string} text */
+export const plain = (text) => text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
+
 /** @param {Tones} tones */
 export function layout(tones) {
   return {

@@ -25,7 +25,7 @@ export function decode(presence, grid, decoder, label, smooth = smoothed(presenc
       // The outermost frames also stand for what precedes and follows them.
       const onset = start === 0 ? 0 : grid.first + (start - 0.5) * grid.hop;
       const offset = end === presence.length ? grid.duration : grid.first + (end - 0.5) * grid.hop;
-      return { label, onset, offset: Math.min(offset, grid.duration), confidence: largest(presence, start, end) };
+      return { label, onset, offset: Math.min(offset, grid.duration), confidence: largest(smooth, start, end) };
     });
 }
 

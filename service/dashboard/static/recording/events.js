@@ -1,7 +1,7 @@
 /** The events of a recording as a list; each leads to its place in the figure. */
 
 import { h, put, swatch } from "../core/dom.js";
-import { position, span } from "../core/format.js";
+import { counted, position, span } from "../core/format.js";
 
 /**
  * @typedef {import("../core/api.js").SoundEvent} SoundEvent
@@ -29,7 +29,7 @@ export class EventList extends EventTarget {
     // Left alone while nothing changes: somebody may have the focus in it.
     if (shown === this.#shown) return;
     this.#shown = shown;
-    this.#title.textContent = events.length === 0 ? "No events at these thresholds" : `Events (${events.length.toLocaleString()})`;
+    this.#title.textContent = events.length === 0 ? "No events at these thresholds" : counted(events.length, "event");
     put(this.#list, ...events.slice(0, MOST_ROWS).map((event) => this.#row(event, colours)));
     this.#list.hidden = events.length === 0;
   }

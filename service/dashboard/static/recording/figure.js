@@ -22,7 +22,7 @@
  * @property {number} width px
  */
 
-import { axis, layout } from "../core/plotly.js";
+import { axis, layout, plain } from "../core/plotly.js";
 import { curves } from "./document.js";
 import { decimate } from "./decimate.js";
 import { ticks } from "./spectrogram.js";
@@ -72,7 +72,7 @@ function bars({ recording, labels, events, range, focus, colours, width }) {
   return labels.map((label, lane) => {
     const drawn = events.filter((event) => event.label === label.code);
     return {
-      type: "bar", orientation: "h", yaxis: "y3", name: label.name, width: 0.56,
+      type: "bar", orientation: "h", yaxis: "y3", name: plain(label.name), width: 0.56,
       y: drawn.map(() => lane), base: drawn.map((event) => event.onset),
       x: drawn.map((event) => Math.max(Math.min(event.offset, recording.duration) - event.onset, least)),
       marker: { color: colours.get(label.code), line: { width: 0 }, opacity: focus === null || focus === label.code ? 1 : 0.35 },
@@ -113,7 +113,7 @@ export function frame(scene) {
     },
     yaxis3: {
       ...base, domain: [0, lanes / drawn], range: [labels.length - 0.5, -0.5], fixedrange: true,
-      tickvals: labels.map((_, lane) => lane), ticktext: labels.map((label) => (narrow ? label.code : label.name)),
+      tickvals: labels.map((_, lane) => lane), ticktext: labels.map((label) => plain(narrow ? label.code : label.name)),
     },
   };
 }

@@ -29,24 +29,24 @@ export class LabelPanel extends EventTarget {
 
   /** @param {Label} label @param {{score: number, active: boolean} | undefined} tag @param {number} threshold */
   #row(label, tag, threshold) {
-    const slider = h("input", { type: "range", min: 0.01, max: 0.99, step: 0.01, value: threshold, "aria-label": `Threshold of ${label.name}` });
-    const value = h("output", { class: "num", title: "Threshold" }, threshold.toFixed(2));
+    const slider = h("input", { type: "range", min: 0, max: 1, step: 0.005, value: threshold, "aria-label": `Threshold of ${label.name}` });
+    const value = h("output", { class: "num", title: "Threshold" }, level(threshold));
     const count = figure("events");
-    const level = figure("at the cursor");
+    const now = figure("at the cursor");
     const score = figure(tag?.active ? "score, heard" : "score, not heard");
     const mark = h("span", {});
     put(score.value, tag ? tag.score.toFixed(2) : "\u2013");
-    put(level.value, "\u2013");
+    put(now.value, "\u2013");
     score.element.classList.toggle("active", tag?.active ?? false);
     slider.addEventListener("input", () => {
-      value.textContent = Number(slider.value).toFixed(2);
+      value.textContent = level(Number(slider.value));
       this.#tell("threshold", { code: label.code, value: Number(slider.value) });
     });
     slider.addEventListener("focus", () => this.#tell("focus", label.code));
     slider.addEventListener("blur", () => this.#tell("focus", null));
     const row = h("li", { class: "labels-row", "data-label": label.code, onmouseenter: () => this.#tell("focus", label.code) },
-      h("span", { class: "name" }, mark, label.name), score.element, level.element, count.element, h("div", { class: "slide" }, slider, value));
-    this.#rows.set(label.code, { row, slider, value, count: count.value, level: level.value, mark });
+      h("span", { class: "name" }, mark, label.name), score.element, now.element, count.element, h("div", { class: "slide" }, slider, value));
+    this.#rows.set(label.code, { row, slider, value, count: count.value, level: now.value, mark });
     return row;
   }
 
@@ -73,7 +73,7 @@ export class LabelPanel extends EventTarget {
   set(threshold) {
     for (const [code, { slider, value }] of this.#rows) {
       slider.value = String(threshold(code));
-      value.textContent = Number(slider.value).toFixed(2);
+      value.textContent = level(threshold(code));
     }
   }
 
@@ -82,6 +82,9 @@ export class LabelPanel extends EventTarget {
     this.dispatchEvent(new CustomEvent(type, { detail }));
   }
 }
+
+/** Thresholds of half a step are told apart. @param {number} threshold */
+const level = (threshold) => threshold.toFixed(3).replace(/0$/, "");
 
 /** A number and, for those who hear the page, what it is. @param {string} name */
 function figure(name) {

@@ -8,7 +8,7 @@
  */
 
 import { clock, counted, moment, span } from "../core/format.js";
-import { CONFIG, axis, layout, plotly } from "../core/plotly.js";
+import { CONFIG, axis, layout, plain, plotly } from "../core/plotly.js";
 import { blocks } from "./lanes.js";
 
 // A sound of a tenth of a second stays visible, and can be clicked, in a window of days.
@@ -71,13 +71,13 @@ export class TimelineChart extends EventTarget {
       return {
         type: "bar",
         orientation: "h",
-        name: label.name,
+        name: plain(label.name),
         y: drawn.map(() => lane + place.shift),
         base: drawn.map((block) => toPlot(block.onset)),
         x: drawn.map((block) => Math.max(block.offset - block.onset, least)),
         width: place.width,
         marker: { color: colours.get(label.code), opacity: drawn.map((block) => 0.5 + 0.5 * block.confidence), line: { width: 0 } },
-        hovertext: drawn.map((block) => describe(label.name, block)),
+        hovertext: drawn.map((block) => describe(plain(label.name), block)),
         hovertemplate: "%{hovertext}<extra></extra>",
       };
     });

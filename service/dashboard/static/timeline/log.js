@@ -1,7 +1,7 @@
 /** The events of the window as a list: the timeline for those who read rather than look. */
 
 import { h, put, swatch } from "../core/dom.js";
-import { full, moment, span } from "../core/format.js";
+import { counted, full, moment, span } from "../core/format.js";
 import { href } from "../core/route.js";
 
 /**
@@ -40,7 +40,7 @@ export class Log {
   /** @param {number} count of all events in the window */
   tell(count) {
     this.element.hidden = count === 0;
-    this.#title.textContent = count > MOST_ROWS ? `Latest ${MOST_ROWS} of ${count.toLocaleString()} events` : "Events";
+    this.#title.textContent = (count > MOST_ROWS ? `Latest ${MOST_ROWS} of ` : "") + counted(count, "event");
   }
 
   /** @param {LaneEvent} event @param {Map<string, string>} colours */
