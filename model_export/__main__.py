@@ -1,9 +1,12 @@
 """`python -m model_export`: from recordings to an exported graph."""
 
+import sys
+
 import typer
 
 from model_export import evaluate, figures, release, train
 from model_export.data import render
+from service.engine.errors import AttLocError
 
 
 def create_app() -> typer.Typer:
@@ -23,5 +26,13 @@ def create_app() -> typer.Typer:
     return app
 
 
+def main() -> None:
+    """Run the command line; what this project refuses is one line, not a traceback."""
+    try:
+        create_app()()
+    except AttLocError as error:
+        sys.exit(f"error: {error}")
+
+
 if __name__ == "__main__":
-    create_app()()
+    main()

@@ -84,15 +84,15 @@ def _training(training: dict[str, Any]) -> list[str]:
         for role in ("train", "validation")
         for name, manifest in data.get(role, {}).items()
     ]
-    parts = []
+    parts = list(training.get("notes", []))
     if sets:
-        parts = [
+        parts += [
             "Mixtures of 4 s, their truth never shown to training; shipped is the checkpoint of the lowest "
             "mean EER over the validation sets.",
             table(("for", "set", "split", "style", "chunks", "seed"), sets),
             _commands(data),
         ]
-    rest = {key: value for key, value in training.items() if key not in ("data", "calibration")}
+    rest = {key: value for key, value in training.items() if key not in ("data", "calibration", "notes")}
     config = rest.pop("config", {})
     config = {key: value for key, value in config.items() if key != "labels"}
     rows = [(key, _brief(value)) for key, value in {**config, **rest}.items()]

@@ -23,6 +23,50 @@ def export_checkpoint(checkpoint: Path, out: Path, calibration: Path | None) -> 
     return export(Trained.read(checkpoint), out, Calibration.read(calibration) if calibration else None)
 
 
+def make_release(
+    checkpoint: Path,
+    decide_on: list[Path],
+    report_on: list[Path],
+    out: Path,
+    reports: Path,
+    notes: list[str],
+    replicates: int,
+    seed: int,
+) -> None:
+    """Export, calibrate, export again, evaluate, write the model card.
+
+    Args:
+        checkpoint: read once, so that a training that goes on cannot slip in another network.
+        decide_on: validation mixtures.
+        report_on: mixtures to report on.
+        out: the graph; its model card is written beside it.
+        reports: folder for calibration, report and plots.
+        notes: into the card, on the recipe.
+        replicates: of the bootstrap.
+        seed: of the bootstrap.
+    """
+    from model_export.calibration import Calibration
+    from model_export.export import Trained, export
+
+    out.parent.mkdir(parents=True, exist_ok=True)
+    reports.mkdir(parents=True, exist_ok=True)
+    trained = Trained.read(checkpoint)
+    if notes:
+        trained = replace(trained, training={"notes": notes, **trained.training})
+    draft, decisions = reports / "undecided.onnx", reports / "calibration.json"
+    typer.echo("1/5 export")
+    export(trained, draft)
+    typer.echo("2/5 calibrate")
+    calibrate_on(draft, decide_on, decisions)
+    draft.unlink()
+    typer.echo("3/5 export with what was decided")
+    export(trained, out, Calibration.read(decisions))
+    typer.echo("4/5 evaluate")
+    evaluate_sets(out, report_on, reports, replicates, seed)
+    typer.echo("5/5 model card")
+    embed_report(out, reports / "report.json", out.parent / "MODEL_CARD.md")
+
+
 def embed_report(model: Path, report_file: Path, page: Path) -> None:
     """Put a report into the graph it was measured on, and write the model card from it.
 
@@ -81,6 +125,9 @@ def register(app: typer.Typer) -> None:
         reports: Annotated[Path, typer.Option(help="folder of calibration and report")] = Path(
             "reports/release"
         ),
+        note: Annotated[
+            list[str] | None, typer.Option(help="sentence on the recipe for the model card; repeatable")
+        ] = None,
         replicates: Annotated[int, typer.Option(min=1, help="bootstrap resamplings")] = 1000,
         seed: Annotated[int, typer.Option(help="of the bootstrap")] = 0,
     ) -> None:
@@ -89,15 +136,6 @@ def register(app: typer.Typer) -> None:
         Without sets, decides on data/validation-standard, -hard and -shifted, and reports on them and on
         data/test-standard and -hard.
         """
-        reports.mkdir(parents=True, exist_ok=True)
-        draft = reports / "undecided.onnx"
-        typer.echo("1/4 export")
-        export_checkpoint(checkpoint, draft, None)
-        typer.echo("2/4 calibrate")
-        calibrate_on(draft, decide_on or VALIDATION, reports / "calibration.json")
-        export_checkpoint(checkpoint, out, reports / "calibration.json")
-        typer.echo("3/4 evaluate")
-        evaluate_sets(out, report_on or [*VALIDATION, *TEST], reports, replicates, seed)
-        typer.echo("4/4 model card")
-        embed_report(out, reports / "report.json", out.parent / "MODEL_CARD.md")
+        sets = report_on or [*VALIDATION, *TEST]
+        make_release(checkpoint, decide_on or VALIDATION, sets, out, reports, note or [], replicates, seed)
         typer.echo((reports / "report.md").read_text(encoding="utf-8"))

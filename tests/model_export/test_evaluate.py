@@ -244,7 +244,7 @@ def test_release_goes_from_a_checkpoint_to_a_graph_with_its_card(tmp_path: Path,
             *("--report-on", str(mixtures)),
             *("--out", str(graph)),
             *("--reports", str(tmp_path / "reports")),
-            *("--replicates", "10"),
+            *("--replicates", "10", "--note", "A network that learned nothing."),
         ],
         catch_exceptions=False,
     )
@@ -258,6 +258,7 @@ def test_release_goes_from_a_checkpoint_to_a_graph_with_its_card(tmp_path: Path,
     assert card.metrics == report
     page = (graph.parent / "MODEL_CARD.md").read_text()
     assert "not trained on CHiME-Home" in page
+    assert "A network that learned nothing." in page
     assert "--split validation --style tiny --count 16 --seed 0 --out data/tiny-train" in page
     rate = report["sets"]["tiny-set"]["tagging"]["mean_equal_error_rate"]["value"]
     assert f"{rate:.3f} [" in page
