@@ -61,6 +61,23 @@ def unpack_curves(packed: PackedCurves) -> Curves:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Presence:
+    """One curve of `Curves` with what it takes to read it; see there."""
+
+    hop_s: float
+    first_s: float
+    labels: tuple[str, ...]
+    presence: NDArray[np.float32]
+
+
+def unpack_presence(header: str, presence: bytes) -> Presence:
+    """The presence alone, which is all that events are decoded from."""
+    read = json.loads(header)
+    labels = tuple(read["labels"])
+    return Presence(read["hop_s"], read["first_s"], labels, _unpack(presence, (read["frames"], len(labels))))
+
+
 def pack_document(analysis: Analysis) -> bytes:
     """Everything of an analysis but its curves; numbers come back exactly."""
     document = {

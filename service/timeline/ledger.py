@@ -8,7 +8,7 @@ of their numbers. SQLite locks the whole database instead, which is the same and
 import json
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from operator import itemgetter
 from typing import Any
 from uuid import UUID
@@ -19,9 +19,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from service.timeline.ids import uuid7
 from service.timeline.schema import events, parts, recordings, removals, sources
 from service.timeline.seams import TIMELINE, Part, Span, join
-from service.timeline.spans import touching
-
-_CLUSTER_GAP_US = 60_000_000
+from service.timeline.spans import clusters, touching
 
 
 class Ledger:
@@ -102,7 +100,7 @@ class Ledger:
             .group_by(parts.c.recording_id)
         ).all()
         self._connection.execute(delete(recordings).where(recordings.c.id.in_(ids)))  # cascades
-        for first_us, last_us in _clusters([(first_us, last_us) for first_us, last_us in intervals]):
+        for first_us, last_us in clusters([(first_us, last_us) for first_us, last_us in intervals]):
             self._rejoin(first_us, last_us, tell=tell)
         self.number()  # also where no event has changed: curves are gone
         return len(gone), sum(row.size_bytes for row in gone)
@@ -212,17 +210,3 @@ def _differs(span: Span, row: RowMapping) -> bool:
         row["confidence"],
         row["recording_id"],
     )
-
-
-def _clusters(intervals: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
-    """Intervals that lie close together as one, so that one look-up serves them all."""
-    current: tuple[int, int] | None = None
-    for first_us, last_us in sorted(intervals):
-        if current is not None and first_us <= current[1] + _CLUSTER_GAP_US:
-            current = current[0], max(current[1], last_us)
-            continue
-        if current is not None:
-            yield current
-        current = first_us, last_us
-    if current is not None:
-        yield current

@@ -96,12 +96,13 @@ def _by_window(
         events.c.source_id == source_id,
         events.c.label.in_(labels),
         events.c.seq + 0 > after,
-        events.c.confidence >= query.min_confidence,
     ]
+    if query.min_confidence > 0:
+        conditions.append(events.c.confidence >= query.min_confidence)
     reaching: list[RowMapping] = []
     if query.since is not None:
         since_us = to_us(query.since)
-        conditions += [events.c.onset_us >= since_us, events.c.offset_us > since_us]
+        conditions.append(events.c.onset_us >= since_us)
         reaching = [
             row
             for row in last_before(connection, source_id, labels, since_us)
@@ -113,7 +114,9 @@ def _by_window(
         until_us = to_us(query.until)
         conditions.append(events.c.onset_us < until_us)
         reaching = [row for row in reaching if row["onset_us"] < until_us]
-    found = select(events).where(*conditions).order_by(events.c.seq + 0).limit(query.limit + 1)
+    # The index alone answers which; only the rows of the page are fetched.
+    which = select(events.c.seq).where(*conditions).order_by(events.c.seq + 0).limit(query.limit + 1)
+    found = select(events).where(events.c.source_id == source_id, events.c.seq.in_(which))
     return [*reaching, *connection.execute(found).mappings()]
 
 

@@ -102,7 +102,7 @@ events = Table(
     Column("offset_us", BigInteger, nullable=False),
     Column("confidence", Double, nullable=False),
     UniqueConstraint("source_id", "seq"),
-    Index(None, "source_id", "label", "onset_us"),
+    Index(None, "source_id", "label", "onset_us", "seq"),
 )
 
 removals = Table(

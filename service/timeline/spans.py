@@ -5,7 +5,7 @@ a label can reach into it: the last that begins before. One index descent a labe
 ago that was.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from sqlalchemy import Connection, RowMapping, select, union_all
 
@@ -13,6 +13,7 @@ from service.timeline.schema import events
 
 # SQLite compounds at most 500 selects.
 _LABELS_AT_ONCE = 100
+_CLUSTER_GAP_US = 60_000_000
 
 
 def last_before(
@@ -48,3 +49,17 @@ def touching(
         *(row for row in before if row["offset_us"] >= first_us),
         *connection.execute(inside).mappings(),
     ]
+
+
+def clusters(intervals: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+    """Intervals that lie close together as one, so that one look-up serves them all."""
+    current: tuple[int, int] | None = None
+    for first_us, last_us in sorted(intervals):
+        if current is not None and first_us <= current[1] + _CLUSTER_GAP_US:
+            current = current[0], max(current[1], last_us)
+            continue
+        if current is not None:
+            yield current
+        current = first_us, last_us
+    if current is not None:
+        yield current

@@ -10,6 +10,7 @@ from uuid import UUID
 
 from sqlalchemy import ColumnElement, Connection, RowMapping, insert, select
 
+from service.engine.card import EventDecoder
 from service.engine.errors import AttLocError, UnavailableError
 from service.timeline.codec import PackedCurves, pack_curves, pack_document, unpack_curves, unpack_document
 from service.timeline.database import Database
@@ -19,6 +20,7 @@ from service.timeline.ledger import Ledger
 from service.timeline.queries import read_page
 from service.timeline.records import EventPage, EventQuery, NewRecording, Recording, SourceActivity
 from service.timeline.retention import Forgetter, Pruned
+from service.timeline.rethreshold import rethreshold
 from service.timeline.schema import curves, parts, recordings, sources
 from service.timeline.seams import SEAM_GAP_S
 
@@ -114,6 +116,16 @@ class Timeline:
         """A page of a source's events in the order of commits; see `EventPage` for how to apply it."""
         with self._database.read() as connection:
             return read_page(connection, query)
+
+    def events_anew(self, query: EventQuery, decoders: Mapping[str, EventDecoder]) -> EventPage:
+        """Like `events`, but decoded from the stored curves with other thresholds: see `rethreshold`.
+
+        Args:
+            query: which events.
+            decoders: by label; labels without one are left out.
+        """
+        with self._database.read() as connection:
+            return rethreshold(connection, query, decoders, self._seam_gap_us)
 
     def head(self, source: str) -> int:
         """Number of the source's last change, deletions included; 0 for one never heard of.

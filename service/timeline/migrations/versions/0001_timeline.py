@@ -40,7 +40,10 @@ def upgrade() -> None:
         sa.UniqueConstraint("source_id", "seq", name=op.f("uq_events_source_id_seq")),
     )
     op.create_index(
-        op.f("ix_events_source_id_label_onset_us"), "events", ["source_id", "label", "onset_us"], unique=False
+        op.f("ix_events_source_id_label_onset_us_seq"),
+        "events",
+        ["source_id", "label", "onset_us", "seq"],
+        unique=False,
     )
     op.create_table(
         "recordings",
@@ -114,6 +117,6 @@ def downgrade() -> None:
     op.drop_table("removals")
     op.drop_index(op.f("ix_recordings_source_id_seq"), table_name="recordings")
     op.drop_table("recordings")
-    op.drop_index(op.f("ix_events_source_id_label_onset_us"), table_name="events")
+    op.drop_index(op.f("ix_events_source_id_label_onset_us_seq"), table_name="events")
     op.drop_table("events")
     op.drop_table("sources")

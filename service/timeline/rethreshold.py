@@ -1,0 +1,185 @@
+"""Events decoded anew from the stored curves, with other thresholds and without the model.
+
+A page is made of whole recordings in the order in which they were stored, no more of them than a bounded
+time of audio. Their events are joined with those of the recordings beside them as the timeline's are.
+"""
+
+import math
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID, uuid5
+
+from sqlalchemy import Connection, RowMapping, Select, select
+
+from service.engine.card import EventDecoder
+from service.engine.events import decode_all
+from service.timeline.codec import unpack_presence
+from service.timeline.instants import from_us, seconds_to_us, to_us
+from service.timeline.records import EventPage, EventQuery, TimelineEvent
+from service.timeline.schema import curves, recordings, sources
+from service.timeline.seams import Part, Span, join
+from service.timeline.spans import clusters
+
+# Curves decoded for one page; as much again may be read to see where events at its edges begin and end.
+PAGE_US = 3_600_000_000
+_ROWS_AT_ONCE = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class _Decoded:
+    seq: int
+    parts: Mapping[str, Sequence[Part]]  # by label; each says its recording in place of an event
+
+
+def rethreshold(
+    connection: Connection, query: EventQuery, decoders: Mapping[str, EventDecoder], seam_gap_us: int
+) -> EventPage:
+    """The page that answers `query` with these decoders; labels without one are left out.
+
+    An event's `seq` is that of the last of the page's recordings that contribute to it, and its id holds as
+    long as it begins in the same place. `limit` counts events but cuts between recordings only. Removals are
+    not told.
+    """
+    named = select(sources).where(sources.c.name == query.source)
+    source = connection.execute(named).mappings().one_or_none()
+    if source is None:
+        return EventPage((), (), reset=bool(query.after), cursor=0, more=False)
+    after, head = query.after or 0, source["head"]
+    reset = after > head or 0 < after < source["resume_from"]
+    reader = _Reader(connection, source, decoders, seam_gap_us)
+    page, more = reader.page(query, 0 if reset else after)
+    cursor = max((decoded.seq for decoded in page.values()), default=head) if more else head
+    found = [
+        _event(span, label, query.source, page)
+        for label, of_label in reader.with_neighbours(page).items()
+        if not query.labels or label in query.labels
+        for span in join(of_label, seam_gap_us)
+        if _asked(span, query) and any(key in page for key in span.event_ids)
+    ]
+    return EventPage(
+        events=tuple(sorted(found, key=lambda event: (event.seq, event.onset, event.label))),
+        removed=(),
+        reset=reset,
+        cursor=cursor,
+        more=more,
+    )
+
+
+class _Reader:
+    """Reads and decodes recordings of one source."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        source: RowMapping,
+        decoders: Mapping[str, EventDecoder],
+        seam_gap_us: int,
+    ) -> None:
+        self._connection = connection
+        self._source = source
+        self._decoders = decoders
+        self._seam_gap_us = seam_gap_us
+
+    def page(self, query: EventQuery, after: int) -> tuple[dict[UUID, _Decoded], bool]:
+        """Recordings stored after that and reaching into the window, and whether there are more."""
+        # An event reaches into the window also where that falls into a seam.
+        first_us = None if query.since is None else to_us(query.since) - self._seam_gap_us
+        last_us = None if query.until is None else to_us(query.until) + self._seam_gap_us
+        # A window is looked up by the clock, the rest by number; see queries.py.
+        number = recordings.c.seq if first_us is None else recordings.c.seq + 0
+        found: dict[UUID, _Decoded] = {}
+        events, left_us = 0, PAGE_US
+        wanted = self._touching(first_us, last_us).where(number > after).order_by(number)
+        rows = self._connection.execute(wanted.limit(_ROWS_AT_ONCE)).mappings().all()
+        for row in rows:
+            left_us -= row["duration_us"]
+            if found and left_us < 0:
+                return found, True
+            decoded = self._decode(row)
+            events += sum(len(parts) for parts in decoded.parts.values())
+            if found and events > query.limit:
+                return found, True
+            found[row["id"]] = decoded
+        return found, len(rows) == _ROWS_AT_ONCE
+
+    def with_neighbours(self, page: Mapping[UUID, _Decoded]) -> dict[str, list[Part]]:
+        """Parts by label: of the page, and of the recordings in which its events may begin or go on."""
+        known, edge = dict(page), dict(page)
+        left_us = PAGE_US
+        while edge and left_us > 0:
+            intervals = [_interval(decoded) for decoded in edge.values() if decoded.parts]
+            edge = {}
+            for first_us, last_us in clusters(intervals):
+                beside = self._touching(first_us - self._seam_gap_us, last_us + self._seam_gap_us)
+                for row in self._connection.execute(beside).mappings():
+                    if row["id"] not in known and row["id"] not in edge:
+                        edge[row["id"]] = self._decode(row)
+                        left_us -= row["duration_us"]
+            known |= edge
+        by_label: dict[str, list[Part]] = defaultdict(list)
+        for decoded in known.values():
+            for label, parts in decoded.parts.items():
+                by_label[label] += parts
+        return by_label
+
+    def _touching(self, first_us: int | None, last_us: int | None) -> Select[*tuple[Any, ...]]:
+        """Recordings that touch the interval, without their curves."""
+        begins, duration = recordings.c.recorded_at_us, recordings.c.duration_us
+        query = select(recordings.c.id, recordings.c.seq, begins, duration)
+        query = query.where(recordings.c.source_id == self._source["id"])
+        if first_us is not None:
+            query = query.where(
+                begins >= first_us - self._source["longest_us"], begins + duration >= first_us
+            )
+        return query if last_us is None else query.where(begins <= last_us)
+
+    def _decode(self, row: RowMapping) -> _Decoded:
+        stored = select(curves.c.header, curves.c.presence).where(curves.c.recording_id == row["id"])
+        curve = unpack_presence(*self._connection.execute(stored).one())
+        columns = [i for i, label in enumerate(curve.labels) if label in self._decoders]
+        heard = decode_all(
+            curve.presence[:, columns],
+            hop_s=curve.hop_s,
+            first_s=curve.first_s,
+            duration_s=row["duration_us"] / 1e6,
+            labels=[curve.labels[i] for i in columns],
+            decoders=dict(self._decoders),
+        )
+        parts: dict[str, list[Part]] = defaultdict(list)
+        for event in heard:
+            part = Part(
+                onset_us=row["recorded_at_us"] + seconds_to_us(event.onset_s),
+                offset_us=row["recorded_at_us"] + seconds_to_us(event.offset_s),
+                confidence=event.confidence,
+                recording_id=row["id"],
+                origin=row["id"],
+                event_id=row["id"],
+            )
+            parts[event.label].append(part)
+        return _Decoded(row["seq"], parts)
+
+
+def _interval(decoded: _Decoded) -> tuple[int, int]:
+    parts = [part for of_label in decoded.parts.values() for part in of_label]
+    return min(part.onset_us for part in parts), max(part.offset_us for part in parts)
+
+
+def _asked(span: Span, query: EventQuery) -> bool:
+    since_us = -math.inf if query.since is None else to_us(query.since)
+    until_us = math.inf if query.until is None else to_us(query.until)
+    return span.offset_us > since_us and span.onset_us < until_us and span.confidence >= query.min_confidence
+
+
+def _event(span: Span, label: str, source: str, page: Mapping[UUID, _Decoded]) -> TimelineEvent:
+    return TimelineEvent(
+        seq=max(page[key].seq for key in span.event_ids if key in page),
+        id=str(uuid5(span.recording_id, f"{label} {span.onset_us}")),
+        recording_id=str(span.recording_id),
+        source=source,
+        label=label,
+        onset=from_us(span.onset_us),
+        offset=from_us(span.offset_us),
+        confidence=span.confidence,
+    )
