@@ -1,0 +1,156 @@
+"""What the proxy does to uploads, streams and failures, seen by upstreams that record it."""
+
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.replicas.nginx import MAX_BODY_BYTES, Nginx, binary, free_port
+from tests.replicas.upstream import Request, Upstream, answer_ok, hang_up, unavailable
+
+pytestmark = pytest.mark.skipif(binary() is None, reason="nginx is not installed")
+
+Handler = Callable[[Request], None]
+Start = Callable[..., tuple[Nginx, list[Upstream]]]
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    """(nginx, upstreams) for handlers; None is a port where nobody listens."""
+    with ExitStack() as stack:
+
+        def run(*handlers: Handler | None) -> tuple[Nginx, list[Upstream]]:
+            upstreams = [stack.enter_context(Upstream(handle)) for handle in handlers if handle]
+            ports = iter([upstream.port for upstream in upstreams])
+            chosen = [next(ports) if handle else free_port() for handle in handlers]
+            return stack.enter_context(Nginx(tmp_path, chosen)), upstreams
+
+        yield run
+
+
+def client(nginx: Nginx) -> httpx.Client:
+    return httpx.Client(base_url=nginx.url, timeout=20, trust_env=False)
+
+
+def test_an_upload_arrives_while_it_is_sent(start: Start) -> None:
+    half_is_there = threading.Event()
+
+    def handle(request: Request) -> None:
+        request.read_until(lambda received: received.endswith(b"first"))
+        half_is_there.set()
+        request.read_until(lambda received: received.endswith(b"second"))
+        answer_ok(request)
+
+    nginx, _ = start(handle)
+    with socket.create_connection(("127.0.0.1", nginx.port), timeout=20) as sending:
+        sending.sendall(b"POST /tag HTTP/1.1\r\nHost: x\r\nContent-Length: 11\r\n\r\nfirst")
+        # A proxy that buffers would wait for the rest, and the test with it.
+        assert half_is_there.wait(10)
+        sending.sendall(b"second")
+        assert sending.recv(1000).startswith(b"HTTP/1.1 200")
+
+
+def test_server_sent_events_arrive_one_by_one(start: Start) -> None:
+    seen = threading.Event()
+
+    def handle(request: Request) -> None:
+        request.read_head()
+        head = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n"
+        request.connection.sendall(head + b"id: 1\ndata: one\n\n")
+        assert seen.wait(10)
+        request.connection.sendall(b"id: 2\ndata: two\n\n")
+
+    nginx, (upstream,) = start(handle)
+    resumed = {"Last-Event-ID": "0"}
+    with client(nginx) as http, http.stream("GET", "/localize/stream?source=a", headers=resumed) as answer:
+        lines = answer.iter_lines()
+        assert [next(lines), next(lines)] == ["id: 1", "data: one"]
+        seen.set()
+        assert [next(lines), next(lines), next(lines)] == ["", "id: 2", "data: two"]
+    assert b"\r\nLast-Event-ID: 0\r\n" in upstream.requests[0].received
+
+
+def test_websockets_pass(start: Start) -> None:
+    def handle(request: Request) -> None:
+        request.read_head()
+        request.connection.sendall(
+            b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n"
+        )
+        request.read_until(lambda received: received.endswith(b"ping"))
+        request.connection.sendall(b"pong")
+
+    nginx, (upstream,) = start(handle)
+    with socket.create_connection(("127.0.0.1", nginx.port), timeout=20) as speaking:
+        speaking.sendall(
+            b"GET /stream HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
+        )
+        assert speaking.recv(1000).startswith(b"HTTP/1.1 101")
+        speaking.sendall(b"ping")
+        assert speaking.recv(4) == b"pong"
+    assert b"\r\nUpgrade: websocket\r\n" in upstream.requests[0].received
+
+
+def test_a_get_is_asked_of_another_replica(start: Start) -> None:
+    for handle in (hang_up, unavailable):
+        nginx, upstreams = start(handle, answer_ok)
+        with client(nginx) as http:
+            assert [http.get("/localize").status_code for _ in range(4)] == [200] * 4
+        assert upstreams[0].requests, "the failing one was never asked: the test shows nothing"
+        nginx.__exit__()
+
+
+def test_a_post_that_was_sent_is_never_repeated(start: Start) -> None:
+    nginx, (first, second) = start(hang_up, hang_up)
+    with client(nginx) as http:
+        answer = http.post("/tag", content=b"RIFF")
+    assert answer.status_code == 503
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.headers["retry-after"] == "1"
+    assert answer.json()["status"] == 503
+    assert len(first.requests) + len(second.requests) == 1
+
+
+def test_a_refusal_of_the_service_passes_as_it_is(start: Start) -> None:
+    nginx, (first, second) = start(unavailable, unavailable)
+    with client(nginx) as http:
+        answer = http.post("/tag", content=b"RIFF")
+    assert (answer.status_code, answer.headers["retry-after"], answer.content) == (503, "1", b"")
+    assert len(first.requests) + len(second.requests) == 1
+
+
+def test_a_post_goes_to_a_replica_that_listens(start: Start) -> None:
+    nginx, _ = start(None, answer_ok)
+    with client(nginx) as http:
+        assert [http.post("/tag", content=b"RIFF").status_code for _ in range(4)] == [200] * 4
+
+
+def test_too_large_a_body_is_refused_before_it_is_sent(start: Start) -> None:
+    nginx, (upstream,) = start(answer_ok)
+    with socket.create_connection(("127.0.0.1", nginx.port), timeout=20) as sending:
+        sending.sendall(b"POST /tag HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % (MAX_BODY_BYTES + 1))
+        answer = sending.recv(4000)
+    assert answer.startswith(b"HTTP/1.1 413")
+    assert b"application/problem+json" in answer
+    assert str(MAX_BODY_BYTES).encode() in answer
+    assert not upstream.requests
+
+
+def test_a_request_id_is_kept_or_given(start: Start) -> None:
+    nginx, (upstream,) = start(answer_ok)
+    with client(nginx) as http:
+        http.get("/model", headers={"X-Request-ID": "mine"})
+        http.get("/model")
+    kept, given = (request.received.lower() for request in upstream.requests)
+    assert b"\r\nx-request-id: mine\r\n" in kept
+    assert b"\r\nx-request-id: " in given
+
+
+def test_metrics_stay_inside(start: Start) -> None:
+    nginx, (upstream,) = start(answer_ok)
+    with client(nginx) as http:
+        assert http.get("/metrics").status_code == 404
+    assert not upstream.requests
