@@ -25,6 +25,7 @@ from service.timeline.spans import clusters
 # Curves decoded for one page; as much again may be read to see where events at its edges begin and end.
 PAGE_US = 3_600_000_000
 _ROWS_AT_ONCE = 1000
+_LOOK_AHEAD_US = 10_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +54,8 @@ def rethreshold(
     cursor = max((decoded.seq for decoded in page.values()), default=head) if more else head
     found = [
         _event(span, label, query.source, page)
-        for label, of_label in reader.with_neighbours(page).items()
-        if not query.labels or label in query.labels
-        for span in join(of_label, seam_gap_us)
-        if _asked(span, query) and any(key in page for key in span.event_ids)
+        for label, span in reader.events(page)
+        if (not query.labels or label in query.labels) and _asked(span, query)
     ]
     return EventPage(
         events=tuple(sorted(found, key=lambda event: (event.seq, event.onset, event.label))),
@@ -104,25 +103,38 @@ class _Reader:
             found[row["id"]] = decoded
         return found, len(rows) == _ROWS_AT_ONCE
 
-    def with_neighbours(self, page: Mapping[UUID, _Decoded]) -> dict[str, list[Part]]:
-        """Parts by label: of the page, and of the recordings in which its events may begin or go on."""
-        known, edge = dict(page), dict(page)
-        left_us = PAGE_US
-        while edge and left_us > 0:
-            intervals = [_interval(decoded) for decoded in edge.values() if decoded.parts]
-            edge = {}
-            for first_us, last_us in clusters(intervals):
-                beside = self._touching(first_us - self._seam_gap_us, last_us + self._seam_gap_us)
+    def events(self, page: Mapping[UUID, _Decoded]) -> list[tuple[str, Span]]:
+        """Events of which the page holds a part, whole: with recordings in which they begin or go on."""
+        known = dict(page)
+        spans = self._joined(known, page)
+        left_us, reach_us = PAGE_US, self._seam_gap_us
+        while left_us > 0:
+            for first_us, last_us in clusters((span.onset_us, span.offset_us) for _, span in spans):
+                beside = self._touching(first_us - reach_us, last_us + reach_us)
                 for row in self._connection.execute(beside).mappings():
-                    if row["id"] not in known and row["id"] not in edge:
-                        edge[row["id"]] = self._decode(row)
+                    if row["id"] not in known:
+                        known[row["id"]] = self._decode(row)
                         left_us -= row["duration_us"]
-            known |= edge
+            before, spans = spans, self._joined(known, page)
+            if spans == before:
+                break
+            # Something long: look further ahead every time instead of from recording to recording.
+            reach_us = max(2 * reach_us, _LOOK_AHEAD_US)
+        return spans
+
+    def _joined(
+        self, known: Mapping[UUID, _Decoded], page: Mapping[UUID, _Decoded]
+    ) -> list[tuple[str, Span]]:
         by_label: dict[str, list[Part]] = defaultdict(list)
         for decoded in known.values():
             for label, parts in decoded.parts.items():
                 by_label[label] += parts
-        return by_label
+        return [
+            (label, span)
+            for label, parts in by_label.items()
+            for span in join(parts, self._seam_gap_us)
+            if any(key in page for key in span.event_ids)
+        ]
 
     def _touching(self, first_us: int | None, last_us: int | None) -> Select[*tuple[Any, ...]]:
         """Recordings that touch the interval, without their curves."""
@@ -159,11 +171,6 @@ class _Reader:
             )
             parts[event.label].append(part)
         return _Decoded(row["seq"], parts)
-
-
-def _interval(decoded: _Decoded) -> tuple[int, int]:
-    parts = [part for of_label in decoded.parts.values() for part in of_label]
-    return min(part.onset_us for part in parts), max(part.offset_us for part in parts)
 
 
 def _asked(span: Span, query: EventQuery) -> bool:
