@@ -1,6 +1,6 @@
 /** The frame: one model card, one view at a time, chosen by the address. */
 
-import { Api } from "./core/api.js";
+import { Api, ApiError } from "./core/api.js";
 import { h, put } from "./core/dom.js";
 import { failure, loading } from "./core/notice.js";
 import { href, parse } from "./core/route.js";
@@ -25,6 +25,8 @@ const VIEWS = {
   analyse: { title: "Analyse", load: () => import("./analyse/view.js") },
   status: { title: "Status", load: () => import("./status/view.js") },
 };
+
+const COME_BACK_MS = 2000;
 
 class Page {
   #host = /** @type {HTMLElement} */ (document.getElementById("view"));
@@ -66,8 +68,16 @@ class Page {
       if (turn === this.#turn) this.#leave = leave;
       else leave();
     } catch (error) {
-      if (turn === this.#turn) put(this.#host, failure(error, () => this.show(true)));
+      if (turn !== this.#turn) return;
+      put(this.#host, failure(error, () => this.show(true)));
+      if (mayPass(error)) this.#comeBack(turn, (error.retryAfter ?? 0) * 1000 + COME_BACK_MS);
     }
+  }
+
+  /** A service that starts or restarts answers soon. @param {number} turn @param {number} ms */
+  #comeBack(turn, ms) {
+    const timer = setTimeout(() => { if (turn === this.#turn) this.show(true); }, ms);
+    this.#leave = () => clearTimeout(timer);
   }
 
   /** @param {string} view @param {string} title */
@@ -80,6 +90,9 @@ class Page {
     }
   }
 }
+
+/** @param {unknown} error @returns {error is ApiError} */
+const mayPass = (error) => error instanceof ApiError && (error.status === 0 || error.status === 503);
 
 /** @param {Theme} theme */
 function themeButton(theme) {

@@ -56,7 +56,7 @@ export class FileForm {
       if (!this.source.check()) return;
       const wire = await this.#send(file, signal);
       const id = wire.id ?? `unkept-${Date.now()}`;
-      this.context.analyses.set(id, read(wire, file));
+      remember(this.context.analyses, id, read(wire, file));
       location.hash = href("recording", id);
     } catch (error) {
       if (!signal.aborted) put(this.progress, refused(error, file));
@@ -80,6 +80,16 @@ export class FileForm {
       else bar.removeAttribute("value");
     }, signal);
   }
+}
+
+// They hold the sound, which may be large.
+const MOST_REMEMBERED = 10;
+
+/** @param {Map<string, any>} analyses @param {string} id @param {import("../recording/document.js").Recording} recording */
+function remember(analyses, id, recording) {
+  analyses.delete(id);
+  analyses.set(id, recording);
+  for (const oldest of [...analyses.keys()].slice(0, -MOST_REMEMBERED)) analyses.delete(oldest);
 }
 
 /** @param {unknown} error @param {File} file */

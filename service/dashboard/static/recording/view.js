@@ -85,7 +85,7 @@ class RecordingView {
       h("div", { class: "sheet-of-recording" },
         h("section", { class: "panel chart", "aria-label": "Recording" },
           this.chart.element,
-          !recording.spectrogram && h("p", { class: "no-picture" }, recording.id ? "No spectrogram: the timeline keeps curves and events, never sound. Analyse the file on this page to see one." : "No spectrogram came with this analysis."),
+          !recording.spectrogram && h("p", { class: "no-picture" }, recording.id ? "No spectrogram: what was heard is kept, never the sound." : "No spectrogram came with this analysis."),
           this.player,
           h("p", { class: "note keys", id: "traces-keys" }, this.about,
             h("span", { class: "wide" }, "Drag across to zoom, double click to see all. Arrow keys move the cursor, Shift and arrows the window, + and \u2212 zoom."))),

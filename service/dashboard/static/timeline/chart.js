@@ -28,20 +28,21 @@ export class TimelineChart extends EventTarget {
 
   /**
    * @param {HTMLElement} host its size is the chart's
-   * @param {Label[]} labels
    * @param {() => {colours: Map<string, string>, tones: import("../core/theme.js").Tones}} look
    */
-  constructor(host, labels, look) {
+  constructor(host, look) {
     super();
     this.host = host;
-    this.labels = labels;
+    /** @type {Label[]} */
+    this.labels = [];
     this.look = look;
   }
 
-  /** @param {Iterable<LaneEvent>} events @param {Window} window @param {number} now ms */
-  async draw(events, window, now) {
+  /** @param {Label[]} labels @param {Iterable<LaneEvent>} events @param {Window} window @param {number} now ms */
+  async draw(labels, events, window, now) {
+    this.labels = labels;
     this.window = window;
-    this.#plotly ??= await this.#begin();
+    this.#plotly ??= await plotly();
     const width = this.host.clientWidth;
     if (width === 0) return;
     const msPerPx = (window.until - window.since) / width;
@@ -58,10 +59,6 @@ export class TimelineChart extends EventTarget {
 
   dispose() {
     if (this.#plotly) this.#plotly.purge(this.host);
-  }
-
-  async #begin() {
-    return plotly();
   }
 
   /** @param {Map<string, string>} colours @param {number} least ms @param {typeof BESIDE} place */

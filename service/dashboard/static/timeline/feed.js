@@ -4,7 +4,7 @@
  *
  * @typedef {import("./lanes.js").LaneEvent} LaneEvent
  * @typedef {"loading" | "live" | "polling" | "waiting" | "still" | "failed"} FeedState
- * @typedef {{id?: string, seq: number, recording_id: string, label: string, onset: string, offset: string, confidence: number}} WireEvent
+ * @typedef {{id?: string, seq: number, recording_id: string, label: string, name?: string, onset: string, offset: string, confidence: number}} WireEvent
  * @typedef {{events?: WireEvent[], removed?: string[], reset?: boolean, cursor?: string, more?: boolean}} Page
  */
 
@@ -12,8 +12,9 @@ import { ApiError, refusal } from "../core/api.js";
 import { Parser, messages } from "../core/sse.js";
 
 const PAGE = 1000;
-// More than any screen can tell apart; a longer look is cut short and says so.
-const MOST_EVENTS = 30000;
+// More than any screen can tell apart; a longer look is cut short at its older end and says so.
+const MOST_EVENTS = 20000;
+const SHORTEST_CUT_MS = 60000;
 const POLL_MS = 2000;
 const FIRST_WAIT_MS = 500;
 const LONGEST_WAIT_MS = 20000;
@@ -25,8 +26,8 @@ export class Feed extends EventTarget {
   state = "loading";
   /** @type {unknown} */
   error = null;
-  /** There were more events than are kept. */
-  cut = false;
+  /** Where there are more events than are kept, they are kept from here on, ms. @type {number | null} */
+  cutAt = null;
   #cursor = "";
   #etag = "";
   #stop = new AbortController();
@@ -49,8 +50,8 @@ export class Feed extends EventTarget {
     const { signal } = this.#stop;
     this.#become("loading");
     try {
-      await this.#load(since, until, signal);
-      if (until === null) await this.#follow(since, signal);
+      const from = await this.#load(since, until, signal);
+      if (until === null) await this.#follow(from, signal);
       else this.#become("still");
     } catch (error) {
       if (signal.aborted) return;
@@ -63,24 +64,43 @@ export class Feed extends EventTarget {
     this.#stop.abort();
   }
 
-  /** @param {number} since @param {number | null} until @param {AbortSignal} signal */
+  /**
+   * Pages come oldest first: where there are too many, the window is halved until its newer part fits.
+   *
+   * @param {number} since @param {number | null} until @param {AbortSignal} signal
+   * @returns {Promise<number>} from when on all is there
+   */
   async #load(since, until, signal) {
+    const end = until ?? Date.now();
+    let from = since;
+    for (;;) {
+      const { events, cursor, whole } = await this.#pages(from, until, signal);
+      if (whole || end - from < SHORTEST_CUT_MS) {
+        this.events = events;
+        this.cutAt = from > since ? from : null;
+        this.#cursor = cursor;
+        this.#changed();
+        return from;
+      }
+      from += (end - from) / 2;
+    }
+  }
+
+  /** @param {number} since @param {number | null} until @param {AbortSignal} signal */
+  async #pages(since, until, signal) {
     const window = { source: this.source, since: iso(since), until: until === null ? null : iso(until), limit: PAGE };
     /** @type {Map<string, LaneEvent>} */
-    const loaded = new Map();
+    const events = new Map();
     let cursor = "";
     let more = true;
-    while (more && loaded.size < MOST_EVENTS) {
+    while (more && events.size < MOST_EVENTS) {
       /** @type {Page} */
       const page = await this.api.get("localize", { ...window, after: cursor }, { signal });
-      apply(loaded, page);
+      apply(events, page);
       cursor = page.cursor ?? cursor;
       more = page.more ?? false;
     }
-    this.events = loaded;
-    this.cut = more;
-    this.#cursor = cursor;
-    this.#changed();
+    return { events, cursor, whole: !more };
   }
 
   /** @param {number} since @param {AbortSignal} signal */
@@ -175,7 +195,7 @@ export function apply(events, page) {
   for (const wire of page.events ?? []) {
     const id = wire.id ?? String(wire.seq);
     events.set(id, {
-      id, seq: wire.seq, recordingId: wire.recording_id, label: wire.label,
+      id, seq: wire.seq, recordingId: wire.recording_id, label: wire.label, name: wire.name ?? wire.label,
       onset: Date.parse(wire.onset), offset: Date.parse(wire.offset), confidence: wire.confidence,
     });
   }

@@ -1,7 +1,7 @@
 /**
  * Events of a lane as blocks worth drawing: at a day's width, a thousand knocks are a few hundred pixels.
  *
- * @typedef {{id: string, seq: number, recordingId: string, label: string, onset: number, offset: number, confidence: number}} LaneEvent
+ * @typedef {{id: string, seq: number, recordingId: string, label: string, name: string, onset: number, offset: number, confidence: number}} LaneEvent
  *   times in ms since 1970
  * @typedef {{onset: number, offset: number, confidence: number, events: LaneEvent[]}} Block
  */

@@ -6,7 +6,6 @@ import { href } from "../core/route.js";
 
 /**
  * @typedef {import("./lanes.js").LaneEvent} LaneEvent
- * @typedef {import("../core/api.js").Label} Label
  */
 
 const MOST_ROWS = 60;
@@ -17,16 +16,12 @@ export class Log {
   #shown = "";
   element = h("section", { class: "panel log", hidden: true, "aria-label": "Events in this window" }, this.#title, this.#list);
 
-  /** @param {Label[]} labels */
-  constructor(labels) {
-    this.names = new Map(labels.map((label) => [label.code, label.name]));
-  }
-
   /**
-   * @param {LaneEvent[]} events
+   * @param {LaneEvent[]} events in the window
    * @param {Map<string, string>} colours by label code
    */
   show(events, colours) {
+    this.#tell(events.length);
     const latest = [...events].sort((a, b) => b.onset - a.onset).slice(0, MOST_ROWS);
     const shown = JSON.stringify([latest.map((event) => [event.id, event.seq]), [...colours.values()]]);
     // Left alone while nothing changes: a person may be reading it, or have the focus in it.
@@ -38,7 +33,7 @@ export class Log {
   }
 
   /** @param {number} count of all events in the window */
-  tell(count) {
+  #tell(count) {
     this.element.hidden = count === 0;
     this.#title.textContent = (count > MOST_ROWS ? `Latest ${MOST_ROWS} of ` : "") + counted(count, "event");
   }
@@ -47,7 +42,7 @@ export class Log {
   #row(event, colours) {
     return h("li", {}, h("a", { href: href("recording", event.recordingId, { at: event.onset }), title: "Open the recording" },
       h("time", { datetime: new Date(event.onset).toISOString(), title: full(event.onset) }, moment(event.onset)),
-      h("span", { class: "name" }, swatch(colours.get(event.label) ?? ""), this.names.get(event.label) ?? event.label),
+      h("span", { class: "name" }, swatch(colours.get(event.label) ?? ""), event.name),
       h("span", { class: "num" }, span((event.offset - event.onset) / 1000)),
       h("span", { class: "num", title: "Confidence" }, h("span", { class: "unseen" }, "confidence "), event.confidence.toFixed(2))));
   }

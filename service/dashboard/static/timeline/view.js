@@ -9,15 +9,16 @@ import { TimelineChart } from "./chart.js";
 import { Feed } from "./feed.js";
 import { tally } from "./lanes.js";
 import { Log } from "./log.js";
-import { ZOOM, clamp, follow, moved, stretched } from "./window.js";
+import { listen } from "./gestures.js";
+import { Toolbar } from "./toolbar.js";
+import { clamp, follow } from "./window.js";
 
 /**
  * @typedef {import("../main.js").Context} Context
  * @typedef {import("./window.js").View} View
- * @typedef {{source: string, recorded_at?: string, ended_at?: string, recordings?: number}} Source
+ * @typedef {import("./toolbar.js").Source} Source
  */
 
-const SPANS = /** @type {const} */ ([[60, "1 min"], [300, "5 min"], [1800, "30 min"], [3600, "1 h"], [21600, "6 h"], [86400, "1 day"], [604800, "7 days"]]);
 const DEFAULT_SPAN = 300;
 const TICK_MS = 1000;
 const AHEAD = 0.02;
@@ -60,62 +61,45 @@ class TimelineView {
     this.source = source;
     this.view = view;
     this.labels = context.model.labels.filter((label) => label.scored !== false);
-    this.loadedSince = 0;
-    this.loadedUntil = 0;
-    this.loadedLive = false;
+    this.loaded = { since: 0, until: 0, live: false };
     this.feed = new Feed(context.api, source.source);
-    this.plot = h("div", { class: "lanes-plot", tabindex: "0", role: "group", "aria-describedby": "lanes-keys" });
-    this.plot.setAttribute("aria-label", `Events of ${source.source}, one lane a label`);
-    this.chart = new TimelineChart(this.plot, this.labels, () => this.look());
+    this.toolbar = new Toolbar(source, sources, async () => (await context.api.get("sources")).sources);
+    this.plot = h("div", { class: "lanes-plot", tabindex: "0", role: "group", "aria-describedby": "lanes-keys", "aria-label": `Events of ${source.source}, one lane a label` });
+    this.chart = new TimelineChart(this.plot, () => this.look());
     this.gutter = h("ul", { class: "lanes-gutter", "aria-label": "Labels" });
     this.overlay = h("div", { class: "lanes-overlay", role: "status" });
+    this.lanes = h("section", { class: "panel lanes", "aria-label": "Timeline" }, this.gutter, this.plot, this.overlay);
     this.state = h("span", { class: "feed-state", role: "status" });
     this.title = h("p", { class: "sub" });
-    this.log = new Log(this.labels);
-    this.spans = SPANS.map(([seconds, text]) =>
-      h("button", { type: "button", onclick: () => this.go({ ...this.view, span: seconds * 1000 }), "data-span": seconds }, text));
-    this.live = h("button", { type: "button", class: "live", onclick: () => this.go({ ...this.view, end: this.view.end === null ? Date.now() : null }) }, "Follow live");
+    this.log = new Log();
+    this.covered = "";
+    /** @type {unknown} why there is no chart */
+    this.undrawn = null;
     this.reopen = debounced(250)(() => this.open());
-    put(host, this.frame(sources));
-  }
-
-  /** @param {Source[]} sources */
-  frame(sources) {
-    const names = sources.some((each) => each.source === this.source.source) ? sources : [this.source, ...sources];
-    const select = h("select", { id: "source", onchange: () => { location.hash = href("timeline", "", { source: select.value, span: this.view.span / 1000 }); } },
-      ...names.map((each) => h("option", { value: each.source, selected: each.source === this.source.source }, each.source)));
-    const step = (/** @type {string} */ text, /** @type {string} */ name, /** @type {() => void} */ act) =>
-      h("button", { type: "button", "aria-label": name, title: name, onclick: act }, text);
-    return h("div", { class: "view timeline" },
-      h("div", { class: "head" },
-        h("div", {}, h("h1", {}, h("label", { for: "source", class: "unseen" }, "Source"), select), this.title),
-        h("div", { class: "controls" },
-          h("div", { class: "segments", role: "group", "aria-label": "Length of the window" }, ...this.spans),
-          h("div", { class: "segments", role: "group", "aria-label": "Move the window" },
-            step("\u2190", "Earlier", () => this.go(moved(this.view, -0.5, Date.now()))),
-            step("\u2212", "Zoom out", () => this.go(stretched(this.view, ZOOM, 0.5, Date.now()))),
-            step("+", "Zoom in", () => this.go(stretched(this.view, 1 / ZOOM, 0.5, Date.now()))),
-            step("\u2192", "Later", () => this.go(moved(this.view, 0.5, Date.now())))),
-          this.live)),
-      h("section", { class: "panel lanes", "aria-label": "Timeline" }, this.gutter, this.plot, this.overlay),
+    this.redraw = () => this.draw();
+    put(host, h("div", { class: "view timeline" },
+      h("div", { class: "head" }, h("div", {}, this.toolbar.source, this.title), this.toolbar.controls),
+      this.lanes,
       h("p", { class: "note keys", id: "lanes-keys" }, this.state,
         h("span", { class: "wide" }, "Drag or arrow keys move, + and \u2212 or Ctrl and wheel zoom, L follows live. A click on an event opens its recording.")),
-      this.log.element);
+      this.log.element));
   }
 
   start() {
-    this.feed.addEventListener("change", () => this.draw());
+    this.toolbar.addEventListener("go", (event) => this.change(/** @type {CustomEvent} */ (event).detail));
+    this.toolbar.addEventListener("source", (event) => {
+      location.hash = href("timeline", "", { source: /** @type {CustomEvent} */ (event).detail, span: this.view.span / 1000 });
+    });
+    this.feed.addEventListener("change", this.redraw);
     this.feed.addEventListener("state", () => this.tell());
     this.chart.addEventListener("move", (event) => {
       const { since, until } = /** @type {CustomEvent} */ (event).detail;
       this.go({ span: until - since, end: until });
     });
     this.chart.addEventListener("pick", (event) => this.pick(/** @type {CustomEvent} */ (event).detail));
-    this.plot.addEventListener("keydown", (event) => this.key(event));
-    this.plot.addEventListener("wheel", (event) => this.wheel(event), { passive: false });
-    this.sizes = new ResizeObserver(() => this.draw());
+    listen(this.plot, (change) => this.change(change));
+    this.sizes = new ResizeObserver(this.redraw);
     this.sizes.observe(this.plot);
-    this.redraw = () => this.draw();
     this.context.theme.addEventListener("change", this.redraw);
     this.timer = window.setInterval(() => { if (this.view.end === null && !document.hidden) this.draw(); }, TICK_MS);
     this.open();
@@ -124,7 +108,7 @@ class TimelineView {
   stop() {
     clearInterval(this.timer);
     this.sizes?.disconnect();
-    if (this.redraw) this.context.theme.removeEventListener("change", this.redraw);
+    this.context.theme.removeEventListener("change", this.redraw);
     this.feed.close();
     this.chart.dispose();
   }
@@ -133,16 +117,19 @@ class TimelineView {
     return { colours: palette(this.labels, this.context.theme.name), tones: this.context.theme.tones };
   }
 
+  /** @param {import("./toolbar.js").Change} change */
+  change(change) {
+    this.go(change(this.view, Date.now()));
+  }
+
   /** @param {View} next */
   go(next) {
     this.view = follow(clamp(next), Date.now());
-    const { since } = this.window();
-    amend(href("timeline", "", {
-      source: this.source.source, span: Math.round(this.view.span) / 1000, end: this.view.end === null ? null : new Date(this.view.end).toISOString(),
-    }));
+    const { span, end } = this.view;
+    amend(href("timeline", "", { source: this.source.source, span: Math.round(span) / 1000, end: end === null ? null : new Date(end).toISOString() }));
     this.draw();
-    const follows = this.view.end === null;
-    if (since < this.loadedSince || follows !== this.loadedLive || (!follows && (this.view.end ?? 0) > this.loadedUntil)) this.reopen();
+    const live = end === null;
+    if (this.window().since < this.loaded.since || live !== this.loaded.live || (!live && end > this.loaded.until)) this.reopen();
   }
 
   window(now = Date.now()) {
@@ -154,17 +141,16 @@ class TimelineView {
   open() {
     // A screen more on each side, so that a drag shows what is there.
     const { since, until } = this.window();
-    this.loadedLive = this.view.end === null;
-    this.loadedSince = since - this.view.span;
-    this.loadedUntil = until + this.view.span;
-    this.feed.open(this.loadedSince, this.loadedLive ? null : this.loadedUntil);
+    this.loaded = { since: since - this.view.span, until: until + this.view.span, live: this.view.end === null };
+    this.feed.open(this.loaded.since, this.loaded.live ? null : this.loaded.until);
   }
 
   draw() {
     const now = Date.now();
     const window = this.window(now);
     const events = [...this.feed.events.values()];
-    this.chart.draw(events, window, now).catch((error) => { put(this.overlay, failure(error)); });
+    this.meet(events);
+    this.chart.draw(this.labels, events, window, now).catch((error) => { this.undrawn = error; });
     const { colours } = this.look();
     put(this.gutter, ...this.labels.map((label) => {
       const { count, seconds } = tally(events.filter((event) => event.label === label.code), window.since, window.until);
@@ -173,24 +159,41 @@ class TimelineView {
     }));
     const seen = events.filter((event) => event.offset > window.since && event.onset < window.until);
     this.log.show(seen, colours);
-    this.log.tell(seen.length);
     this.tell(seen.length, events);
   }
 
-  /** @param {number} [seen] @param {import("./lanes.js").LaneEvent[]} [events] */
+  /** Labels of a model long gone get lanes of their own. @param {import("./lanes.js").LaneEvent[]} events */
+  meet(events) {
+    const known = new Set(this.labels.map((label) => label.code));
+    for (const { label, name } of events) {
+      if (known.has(label)) continue;
+      known.add(label);
+      this.labels.push({ code: label, name });
+    }
+    this.lanes.style.setProperty("--lanes", String(this.labels.length));
+  }
+
+  /** @param {number} [seen] events in the window @param {import("./lanes.js").LaneEvent[]} [events] */
   tell(seen, events = [...this.feed.events.values()]) {
-    const { state } = this.feed;
+    const { state, cutAt } = this.feed;
     this.state.dataset.state = state;
     if (this.state.textContent !== STATES[state]) this.state.textContent = STATES[state];
-    for (const button of this.spans) button.setAttribute("aria-pressed", String(Number(button.dataset.span) * 1000 === Math.round(this.view.span)));
-    this.live.setAttribute("aria-pressed", String(this.view.end === null));
+    this.toolbar.show(this.view);
     const last = events.reduce((latest, event) => Math.max(latest, event.offset), Date.parse(this.source.ended_at ?? "") || 0);
     this.title.textContent = last ? `Last heard ${ago(last)}` : "Nothing heard yet";
-    if (state === "failed") put(this.overlay, failure(this.feed.error, () => this.open()));
-    else if (state === "loading" && this.feed.events.size === 0) put(this.overlay, loading("Loading events"));
-    else if (seen === 0) put(this.overlay, this.empty(last));
-    else if (this.feed.cut) put(this.overlay, h("p", { class: "note" }, "Too many events to load: the later ones are missing. Zoom in."));
-    else if (seen !== undefined) put(this.overlay);
+    if (this.undrawn) this.cover("undrawn", () => failure(this.undrawn));
+    else if (state === "failed") this.cover("failed", () => failure(this.feed.error, () => this.open()));
+    else if (state === "loading" && this.feed.events.size === 0) this.cover("loading", () => loading("Loading events"));
+    else if (seen === 0) this.cover(`empty ${last} ${this.view.span}`, () => this.empty(last));
+    else if (cutAt !== null && cutAt > this.window().since) this.cover(`cut ${cutAt}`, () => h("p", { class: "note" }, `Too many events for one look: shown from ${moment(cutAt)} on. Zoom in on what came before.`));
+    else if (seen !== undefined) this.cover("", () => null);
+  }
+
+  /** What lies over the lanes, made once: it may hold a button that somebody is about to press. @param {string} what @param {() => Node | null} make */
+  cover(what, make) {
+    if (this.covered === what) return;
+    this.covered = what;
+    put(this.overlay, make());
   }
 
   /** @param {number} last ms */
@@ -206,34 +209,6 @@ class TimelineView {
     const [event] = block.events;
     if (block.events.length === 1) location.hash = href("recording", event.recordingId, { at: event.onset });
     else this.go({ span: Math.max(1.5 * (block.offset - block.onset), 2000), end: block.offset + 0.25 * (block.offset - block.onset) });
-  }
-
-  /** @param {KeyboardEvent} event */
-  key(event) {
-    if (event.ctrlKey || event.metaKey || event.altKey) return;
-    const now = Date.now();
-    /** @type {Record<string, () => View>} */
-    const acts = {
-      ArrowLeft: () => moved(this.view, -0.25, now), ArrowRight: () => moved(this.view, 0.25, now),
-      "+": () => stretched(this.view, 1 / ZOOM, 0.5, now), "=": () => stretched(this.view, 1 / ZOOM, 0.5, now), "-": () => stretched(this.view, ZOOM, 0.5, now),
-      l: () => ({ ...this.view, end: null }), Home: () => ({ ...this.view, end: null }),
-    };
-    const act = acts[event.key];
-    if (!act) return;
-    event.preventDefault();
-    this.go(act());
-  }
-
-  /** @param {WheelEvent} event */
-  wheel(event) {
-    const along = event.shiftKey ? event.deltaY : event.deltaX;
-    if (event.ctrlKey || event.metaKey) {
-      const at = (event.clientX - this.plot.getBoundingClientRect().left) / this.plot.clientWidth;
-      this.go(stretched(this.view, Math.exp(event.deltaY / 300), at, Date.now()));
-    } else if (Math.abs(along) > Math.abs(event.shiftKey ? 0 : event.deltaY)) {
-      this.go(moved(this.view, along / this.plot.clientWidth, Date.now()));
-    } else return;
-    event.preventDefault();
   }
 }
 

@@ -21,10 +21,10 @@ export function moved(view, part, now) {
 /**
  * Longer or shorter about a point of the window. One that follows the present goes on following it.
  *
- * @param {View} view @param {number} factor @param {number} at 0 at the left edge, 1 at the right @param {number} now
+ * @param {View} view @param {number} factor @param {number} at 0 at the left edge, 1 at the right
  * @returns {View}
  */
-export function stretched(view, factor, at, now) {
+export function stretched(view, factor, at) {
   const { span } = clamp({ ...view, span: view.span * factor });
   if (view.end === null) return { span, end: null };
   return { span, end: view.end + (1 - at) * (span - view.span) };

@@ -1,0 +1,54 @@
+/** The microphone as blocks of PCM. */
+
+/**
+ * @typedef {{pcm: ArrayBuffer, level: number}} Block signed 16-bit little-endian mono; root mean square, full scale 1
+ */
+
+/** What kept us from hearing, in plain words. */
+export class CaptureError extends Error {}
+
+export class Capture {
+  /** @type {AudioContext | null} */
+  #context = null;
+  /** @type {MediaStream | null} */
+  #stream = null;
+
+  /**
+   * @param {(block: Block) => void} take
+   * @returns {Promise<number>} the sample rate, Hz
+   * @throws {CaptureError}
+   */
+  async start(take) {
+    if (!navigator.mediaDevices?.getUserMedia) {
+      throw new CaptureError("Browsers lend the microphone to secure pages only: open this page over HTTPS, or on the machine itself as localhost.");
+    }
+    try {
+      // What makes telephony pleasant would hide from the model what it listens for.
+      this.#stream = await navigator.mediaDevices.getUserMedia({ audio: { echoCancellation: false, noiseSuppression: false, autoGainControl: false } });
+    } catch (error) {
+      throw new CaptureError(REFUSALS[error instanceof DOMException ? error.name : ""] ?? "The microphone cannot be used.");
+    }
+    const context = new AudioContext();
+    this.#context = context;
+    await context.audioWorklet.addModule(new URL("capture-worklet.js", import.meta.url).href);
+    const node = new AudioWorkletNode(context, "capture", { numberOfOutputs: 0 });
+    node.port.onmessage = (/** @type {MessageEvent<Block>} */ { data }) => take(data);
+    context.createMediaStreamSource(this.#stream).connect(node);
+    await context.resume();
+    return context.sampleRate;
+  }
+
+  stop() {
+    for (const track of this.#stream?.getTracks() ?? []) track.stop();
+    this.#context?.close();
+    this.#stream = null;
+    this.#context = null;
+  }
+}
+
+/** @type {Record<string, string>} */
+const REFUSALS = {
+  NotAllowedError: "The browser was not allowed to use the microphone. Allow it for this page and try again.",
+  NotFoundError: "There is no microphone.",
+  NotReadableError: "The microphone is in use by another program.",
+};
