@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 from model_export.config import TrainConfig
+from model_export.models.registry import UnknownNetworkError
 from model_export.models.waveform_tagger import WaveformTagger
 from service.engine.errors import BundleError
 
@@ -48,7 +49,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
             for name, value in stored["state_dict"].items()
             if name.startswith(PREFIX)
         }
-    except (OSError, RuntimeError, KeyError, ValueError) as error:
+    except (OSError, RuntimeError, KeyError, ValueError, UnknownNetworkError) as error:
         raise BundleError(f"{path} is no checkpoint of this project's training: {error}") from error
     tagger = WaveformTagger.build(config.frontend, config.network)
     tagger.load_state_dict(weights)

@@ -8,6 +8,8 @@ from pydantic import TypeAdapter
 from model_export.data.labels import CHIME_HOME
 from model_export.frontend import FrontEndConfig
 from model_export.models.att_loc_cgrnn import AttLocConfig
+from model_export.models.network import NetworkConfig
+from model_export.models.registry import DEFAULT, name_of, system
 from service.engine.card import Label
 
 
@@ -44,6 +46,8 @@ class TrainConfig:
 
     Attributes:
         labels: the outputs, in order; an unscored one is trained but neither selected on nor reported.
+        frontend: of the class that the network's system has in the registry.
+        network: which system is trained, and its sizes.
         batch_size: chunks a step.
         learning_rate: of Adam, at its highest; falls to a hundredth of it along a cosine.
         warmup_share: share of all steps in which the rate rises linearly from nothing.
@@ -55,7 +59,7 @@ class TrainConfig:
 
     labels: tuple[Label, ...] = CHIME_HOME
     frontend: FrontEndConfig = field(default_factory=FrontEndConfig)
-    network: AttLocConfig = field(default_factory=AttLocConfig)
+    network: NetworkConfig = field(default_factory=AttLocConfig)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     seed: int = 1
     epochs: int = 20
@@ -75,16 +79,36 @@ class TrainConfig:
             raise ValueError(
                 f"network reads {self.network.n_mels} mels, front-end gives {self.frontend.n_mels}"
             )
+        if type(self.frontend) is not type(system(name_of(self.network)).frontend):
+            raise ValueError(
+                f"{name_of(self.network)} does not hear through a {type(self.frontend).__name__}"
+            )
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, as stored in a checkpoint."""
-        return asdict(self)
+        """Plain values, as stored in a checkpoint; `network` holds the system's `name` too."""
+        values = asdict(self)
+        values["network"]["name"] = name_of(self.network)
+        return values
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "TrainConfig":
         """The inverse of `to_dict`; also reads what JSON makes of it.
 
+        What is not given is the default of the named system, the ATT-LOC CGRNN if none is named; the
+        network has an output for each label and an input for each band of the front-end.
+
         Raises:
             pydantic.ValidationError: a field is missing a valid value.
+            UnknownNetworkError: no system has that name.
         """
-        return TypeAdapter(cls).validate_python(values)
+        network = dict(values.get("network", {}))
+        known = system(network.pop("name", DEFAULT))
+        frontend = TypeAdapter(type(known.frontend)).validate_python(
+            asdict(known.frontend) | values.get("frontend", {})
+        )
+        sizes = {"labels": len(values.get("labels", CHIME_HOME)), "n_mels": frontend.n_mels}
+        parts = {
+            "frontend": frontend,
+            "network": TypeAdapter(known.config).validate_python(sizes | network),
+        }
+        return TypeAdapter(cls).validate_python(values | parts)

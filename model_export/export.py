@@ -16,6 +16,7 @@ from model_export.calibration import Calibration
 from model_export.checkpoint import load_checkpoint
 from model_export.graph_file import embed
 from model_export.models.prediction import Prediction
+from model_export.models.registry import name_of
 from model_export.models.waveform_tagger import WaveformTagger
 from model_export.parity import BATCHES, check_parity, check_structure, inference_session, lengths, waveforms
 from model_export.revision import revision
@@ -44,8 +45,8 @@ class Trained:
     training: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
-    def read(cls, checkpoint: Path, name: str = "att_loc_cgrnn") -> "Trained":
-        """From a checkpoint of `python -m model_export train`.
+    def read(cls, checkpoint: Path, name: str | None = None) -> "Trained":
+        """From a checkpoint of `python -m model_export train`, named as its network if not otherwise.
 
         Raises:
             BundleError: the file is no such checkpoint.
@@ -59,7 +60,7 @@ class Trained:
             "checkpoint_sha256": hashlib.sha256(checkpoint.read_bytes()).hexdigest(),
             "exported_by_revision": revision(),
         }
-        return cls(name, read.tagger, read.config.labels, training=training)
+        return cls(name or name_of(read.config.network), read.tagger, read.config.labels, training=training)
 
 
 def export(

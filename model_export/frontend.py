@@ -32,21 +32,50 @@ class FrontEndConfig:
     floor: float = 1e-5
 
 
-class LogMel(nn.Module):
-    """Standardized (log) mel magnitudes of a waveform.
+class FrontEnd(nn.Module):
+    """Waveform to standardized features.
 
-    Without padding: frame t covers samples [hop t, hop t + n_fft), so S samples give
-    (S - n_fft) // hop + 1 frames.
+    Frame t is centred on sample hop t + n_fft / 2, and S samples give (S - n_fft) // hop + 1 frames.
     """
 
     mean: Tensor
     scale: Tensor
-    dft: Tensor
-    mel: Tensor
 
     def __init__(self, config: FrontEndConfig) -> None:
         super().__init__()
         self.config = config
+        self.register_buffer("mean", torch.zeros(config.n_mels))
+        self.register_buffer("scale", torch.ones(config.n_mels))
+
+    def compressed(self, waveform: Tensor) -> Tensor:
+        """(batch, samples) in [-1, 1] to unstandardized features, (batch, frames, bands)."""
+        raise NotImplementedError
+
+    def forward(self, waveform: Tensor) -> Tensor:
+        """(batch, samples) in [-1, 1] to standardized features, (batch, frames, bands)."""
+        return self.standardized(self.compressed(waveform))
+
+    def standardized(self, features: Tensor) -> Tensor:
+        """(..., bands) from `compressed` to mean 0 and variance 1 a band, as over the training data."""
+        return (features - self.mean) * self.scale
+
+    def standardize(self, mean: Tensor, std: Tensor) -> None:
+        """Fix the per-band mean and standard deviation, each (bands,), measured on training data."""
+        self.mean.copy_(mean)
+        self.scale.copy_(1.0 / std.clamp(min=1e-5))
+
+
+class LogMel(FrontEnd):
+    """Standardized (log) mel magnitudes of a waveform.
+
+    Without padding: frame t covers samples [hop t, hop t + n_fft).
+    """
+
+    dft: Tensor
+    mel: Tensor
+
+    def __init__(self, config: FrontEndConfig) -> None:
+        super().__init__(config)
         bins = config.n_fft // 2 + 1
         phase = (
             2 * math.pi * torch.outer(torch.arange(bins), torch.arange(config.n_fft)).double() / config.n_fft
@@ -58,8 +87,6 @@ class LogMel(nn.Module):
             bins, 0.0, config.sample_rate / 2, config.n_mels, config.sample_rate, norm=None, mel_scale="htk"
         )  # (bins, mels)
         self.register_buffer("mel", mel.t().contiguous(), persistent=False)  # (mels, bins)
-        self.register_buffer("mean", torch.zeros(config.n_mels))
-        self.register_buffer("scale", torch.ones(config.n_mels))
 
     def compressed(self, waveform: Tensor) -> Tensor:
         """(batch, samples) in [-1, 1] to unstandardized features, (batch, frames, mels)."""
@@ -70,16 +97,3 @@ class LogMel(nn.Module):
         if self.config.log:
             mel = mel.clamp(min=self.config.floor).log()
         return mel.transpose(1, 2)  # (batch, frames, mels)
-
-    def forward(self, waveform: Tensor) -> Tensor:
-        """(batch, samples) in [-1, 1] to standardized features, (batch, frames, mels)."""
-        return self.standardized(self.compressed(waveform))
-
-    def standardized(self, features: Tensor) -> Tensor:
-        """(..., mels) from `compressed` to mean 0 and variance 1 a band, as over the training data."""
-        return (features - self.mean) * self.scale
-
-    def standardize(self, mean: Tensor, std: Tensor) -> None:
-        """Fix the per-band mean and standard deviation, each (mels,), measured on training data."""
-        self.mean.copy_(mean)
-        self.scale.copy_(1.0 / std.clamp(min=1e-5))

@@ -7,13 +7,13 @@ import lightning
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 from torch.optim.lr_scheduler import LambdaLR
 
 from model_export.augment import augment
 from model_export.checkpoint import CONFIG_KEY, DATA_KEY
 from model_export.config import TrainConfig
 from model_export.metrics.tagging import equal_error_rate
+from model_export.models.network import cross_entropy
 from model_export.models.waveform_tagger import WaveformTagger
 
 SELECTED_BY = "eer"
@@ -37,12 +37,14 @@ class TaggerModule(lightning.LightningModule):
         self._scored = torch.tensor([label.scored for label in config.labels])
 
     def training_step(self, batch: tuple[Tensor, Tensor], _index: int) -> Tensor:
-        """Binary cross-entropy (Eq. 1) of one augmented batch."""
+        """The network's loss, as a rule binary cross-entropy (Eq. 1), of one augmented batch."""
         # Seeded by the step, not by history: a resumed run draws what the uninterrupted one would have.
         torch.manual_seed(self.config.seed * 1_000_003 + self.global_step)
         frontend = self.tagger.frontend
         features, targets = augment(*batch, self._scored, frontend.mean, self.config.augment)
-        loss = self._loss(self.tagger.network(frontend.standardized(features)).tags, targets)
+        standardized = frontend.standardized(features)
+        network = self.tagger.network
+        loss = network.loss(network(standardized), targets, standardized)
         self.log("train_loss", loss, prog_bar=True)
         return loss
 
@@ -63,16 +65,11 @@ class TaggerModule(lightning.LightningModule):
                 if label.scored
             }
             means.append(float(np.nanmean(list(rates.values()))))
-            self.log(f"{name}/loss", self._loss(tags, targets))
+            self.log(f"{name}/loss", cross_entropy(tags, targets))
             self.log(f"{name}/eer", means[-1])
             self.log_dict({f"{name}/eer_{code}": rate for code, rate in rates.items()})
         self._answers.clear()
         self.log(SELECTED_BY, float(np.mean(means)), prog_bar=True)
-
-    @staticmethod
-    def _loss(tags: Tensor, targets: Tensor) -> Tensor:
-        # The sums of Eq. 8 may round to a hair above one, where the logarithm would end the run.
-        return F.binary_cross_entropy(tags.clamp(1e-6, 1 - 1e-6), targets)
 
     def configure_optimizers(self) -> Any:
         """Adam; linear warm-up, then a cosine down to a hundredth of the rate."""

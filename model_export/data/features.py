@@ -13,12 +13,12 @@ from torch.utils.data import Dataset
 from tqdm import tqdm
 
 from model_export.data.mixture_set import WeakSet
-from model_export.frontend import LogMel
+from model_export.frontend import FrontEnd
 
 BLOCK = 64
 
 
-def cached_features(chunks: WeakSet, frontend: LogMel) -> NDArray[np.float16]:
+def cached_features(chunks: WeakSet, frontend: FrontEnd) -> NDArray[np.float16]:
     """(chunks, frames, mels) unstandardized features of a set, memory-mapped.
 
     Half precision: a hundredth of a decibel at these values, and half the disk. The file's name tells the

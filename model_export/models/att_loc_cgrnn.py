@@ -13,22 +13,21 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from model_export.models.initialization import initialize_recurrent
+from model_export.models.network import Network, NetworkConfig
 from model_export.models.prediction import Prediction
 
 
 @dataclass(frozen=True, slots=True)
-class AttLocConfig:
+class AttLocConfig(NetworkConfig):
     """Sizes of the paper (section 4.1), and what it leaves open.
 
     Attributes:
-        labels: outputs, the unscored silence class included where one is trained.
         attend: X(t) of Eq. 3 and 6: the mel values of the frame or the pooled CNN output.
         gate: what Z_att multiplies before the tag layers: the CNN output (Eq. 4) or the GRU output.
         dropout: before the output layer.
     """
 
-    labels: int = 8
-    n_mels: int = 40
     filters: int = 128
     kernel: int = 30
     gru_units: int = 128
@@ -39,7 +38,7 @@ class AttLocConfig:
     dropout: float = 0.2
 
 
-class AttLocCGRNN(nn.Module):
+class AttLocCGRNN(Network):
     """Chunk-level tags with frame-level attention and localization, learned from chunk labels only."""
 
     def __init__(self, config: AttLocConfig) -> None:
@@ -55,26 +54,7 @@ class AttLocCGRNN(nn.Module):
         self.hidden = nn.Linear(2 * config.gru_units, config.hidden)
         self.dropout = nn.Dropout(config.dropout)
         self.output = nn.Linear(config.hidden, config.labels)
-        self._initialize()
-
-    def _initialize(self) -> None:
-        """Glorot and orthogonal weights, as in the authors' Keras script.
-
-        PyTorch's smaller uniform weights fade out over three recurrent layers: the loss stays at the
-        labels' entropy for hundreds of steps.
-        """
-        for name, weights in self.gru.named_parameters():
-            for gate in weights.data.chunk(3):
-                if name.startswith("weight_ih"):
-                    nn.init.xavier_uniform_(gate)
-                elif name.startswith("weight_hh"):
-                    nn.init.orthogonal_(gate)
-                else:
-                    nn.init.zeros_(gate)
-        nn.init.kaiming_uniform_(self.hidden.weight, nonlinearity="relu")
-        nn.init.zeros_(self.hidden.bias)
-        nn.init.xavier_uniform_(self.output.weight)
-        nn.init.zeros_(self.output.bias)
+        initialize_recurrent(self.gru, self.hidden, self.output)
 
     def forward(self, mel: Tensor) -> Prediction:
         """(batch, frames, mels) standardized features to a `Prediction`."""

@@ -2,23 +2,24 @@
 
 from torch import Tensor, nn
 
-from model_export.frontend import FrontEndConfig, LogMel
-from model_export.models.att_loc_cgrnn import AttLocCGRNN, AttLocConfig
+from model_export.frontend import FrontEnd, FrontEndConfig
+from model_export.models.network import Network, NetworkConfig
 from model_export.models.prediction import Prediction
+from model_export.models.registry import build_frontend, build_network
 
 
 class WaveformTagger(nn.Module):
     """Waveform in, `Prediction` out."""
 
-    def __init__(self, frontend: LogMel, network: nn.Module) -> None:
+    def __init__(self, frontend: FrontEnd, network: Network) -> None:
         super().__init__()
         self.frontend = frontend
         self.network = network
 
     @classmethod
-    def build(cls, frontend: FrontEndConfig, network: AttLocConfig) -> "WaveformTagger":
+    def build(cls, frontend: FrontEndConfig, network: NetworkConfig) -> "WaveformTagger":
         """An untrained tagger of these parameters."""
-        return cls(LogMel(frontend), AttLocCGRNN(network))
+        return cls(build_frontend(frontend), build_network(network))
 
     def forward(self, waveform: Tensor) -> Prediction:
         """(batch, samples) float32, full scale 1, at the front-end's rate, to a `Prediction`."""
