@@ -15,6 +15,7 @@ from model_export.calibration import DEFAULT_DECODER, Calibration
 from model_export.checkpoint import CONFIG_KEY, DATA_KEY, PREFIX
 from model_export.config import TrainConfig
 from model_export.data.mixture_set import MixtureSetError, read_truth, read_weak_set
+from model_export.evaluation import fitting
 from model_export.evaluation.answers import Answers, answer, pooled
 from model_export.evaluation.dcase import ScoreFileError, dcase_error_rates
 from model_export.evaluation.fitting import best_of, best_threshold, event_objective, fit, label_truth
@@ -166,6 +167,18 @@ def test_the_best_decoder_is_no_worse_than_any_tried(answers: Answers) -> None:
     decoder, reached = best_of(answers, 0, truth, decoders)
     assert reached == max(event_objective(answers, 0, truth, tried) for tried in decoders)
     assert event_objective(answers, 0, truth, decoder) == reached
+
+
+def test_the_heat_keeps_the_best_decoder(answers: Answers, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fitting, "_HEAT_FROM", 2)
+    monkeypatch.setattr(fitting, "_FINALISTS", 3)
+    knowing = perfect(answers)
+    exact = replace(DEFAULT_DECODER, median_s=0.0, max_gap_s=0.0, min_duration_s=0.0)
+    decoders = [replace(exact, min_duration_s=longer) for longer in (0.9, 0.7, 0.5, 0.3, 0.0, 0.8)]
+    truth = label_truth(knowing, 0)
+    decoder, reached = best_of(knowing, 0, truth, decoders)
+    assert reached == event_objective(knowing, 0, truth, decoder) == 1.0
+    assert event_objective(knowing, 0, truth, decoders[0]) < 1.0
 
 
 def test_reliability_by_hand() -> None:
