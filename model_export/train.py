@@ -19,6 +19,7 @@ def train(
     validation_sets: list[Path],
     out: Path,
     resume: bool = False,
+    start_from: Path | None = None,
     progress: bool = True,
 ) -> Path:
     """Train one network into the folder `out`.
@@ -29,10 +30,11 @@ def train(
 
     Args:
         config: the run.
-        train_sets: folders of mixtures.
+        train_sets: folders of mixtures; one that is named twice counts twice.
         validation_sets: folders of mixtures; all weigh the same in the selection.
         out: folder of the run.
         resume: go on from `last.ckpt` in `out`, where there is one.
+        start_from: checkpoint whose weights and standardization a new run begins with.
         progress: show a progress bar.
 
     Returns:
@@ -40,12 +42,14 @@ def train(
 
     Raises:
         MixtureSetError: a folder is not a set of mixtures, or has labels the configuration lacks.
+        BundleError: `start_from` is no checkpoint.
     """
     import lightning
     import torch
     from lightning.pytorch.callbacks import Callback, EMAWeightAveraging, LearningRateMonitor, ModelCheckpoint
     from lightning.pytorch.loggers import TensorBoardLogger
 
+    from model_export.checkpoint import load_checkpoint
     from model_export.data.features import FeatureSet, cached_features, statistics
     from model_export.data.loading import ChunkData
     from model_export.data.mixture_set import read_weak_set
@@ -68,10 +72,14 @@ def train(
     )
     manifests = {
         "train": {path.name: sets[path].manifest for path in train_sets},
+        "train_sets": [path.name for path in train_sets],
         "validation": {path.name: sets[path].manifest for path in validation_sets},
     }
     module = TaggerModule(config, tuple(path.name for path in validation_sets), manifests)
-    module.tagger.frontend.standardize(*statistics([features[path] for path in train_sets]))
+    if start_from is None:
+        module.tagger.frontend.standardize(*statistics([features[path] for path in train_sets]))
+    else:
+        module.tagger.load_state_dict(load_checkpoint(start_from).tagger.state_dict())
 
     best = ModelCheckpoint(
         out, "best", monitor=SELECTED_BY, mode="min", save_last=True, enable_version_counter=False
@@ -123,6 +131,9 @@ def register(app: typer.Typer) -> None:
         seed: Annotated[int | None, typer.Option(help="one seed, one result (on one CPU)")] = None,
         threads: Annotated[int | None, typer.Option(min=1)] = None,
         resume: Annotated[bool, typer.Option(help="go on from the run's last checkpoint")] = False,
+        start_from: Annotated[
+            Path | None, typer.Option(help="begin with the weights of a checkpoint")
+        ] = None,
     ) -> None:
         """Train the ATT-LOC CGRNN on weakly labelled mixtures."""
         given = {
@@ -132,5 +143,5 @@ def register(app: typer.Typer) -> None:
             "seed": seed,
             "threads": threads,
         }
-        best = train(read_config(config, given), train_sets, validation_sets, out, resume)
+        best = train(read_config(config, given), train_sets, validation_sets, out, resume, start_from)
         typer.echo(f"best checkpoint: {best}")

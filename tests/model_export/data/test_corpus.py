@@ -1,0 +1,92 @@
+from collections import defaultdict
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from model_export.data.corpus import AudioBank, CorpusError, decode, read_corpus
+
+
+def copied(root: Path, to: Path, **replaced: str) -> Path:
+    """A folder with the tables of `root`, some with other text (names without `.csv`)."""
+    for table in ("sources", "rooms", "chime_home_labels"):
+        text = replaced.get(table, (root / f"{table}.csv").read_text())
+        (to / f"{table}.csv").write_text(text)
+    return to
+
+
+def test_reads_sources_responses_and_the_label_sets_of_one_list(corpus_root: Path) -> None:
+    corpus = read_corpus(corpus_root)
+    assert len(corpus.sources) == 32
+    first = corpus.sources[0]
+    assert (first.tag, first.split, first.active_regions_s) == ("b", "train", ((0.5, 1.5),))
+    assert first.path.is_file()
+    assert [response.room for response in corpus.responses] == ["room-train", "room-validation"]
+    assert frozenset("cv") in corpus.label_sets
+    assert frozenset("bcfmopv") not in corpus.label_sets  # of the evaluation list
+
+
+def test_a_split_holds_only_its_own(corpus_root: Path) -> None:
+    corpus = read_corpus(corpus_root).of_split("validation")
+    assert {source.split for source in corpus.sources} == {"validation"}
+    assert {response.split for response in corpus.responses} == {"validation"}
+
+
+def test_an_unknown_split_is_named_with_the_known_ones(corpus_root: Path) -> None:
+    with pytest.raises(CorpusError, match=r"'dev'.*\['train', 'validation'\]"):
+        read_corpus(corpus_root).of_split("dev")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("id,path\n", "lacks the columns"),
+        (
+            "id,path,split,tag,subclass,origin,group,active_regions\nx,x,train,b,,,,1.0\n",
+            "active_regions of 'x'",
+        ),
+    ],
+)
+def test_a_table_that_is_not_as_described_is_refused(
+    corpus_root: Path, tmp_path: Path, text: str, message: str
+) -> None:
+    with pytest.raises(CorpusError, match=message):
+        read_corpus(copied(corpus_root, tmp_path, sources=text))
+
+
+def test_a_missing_table_and_an_empty_list_are_refused(corpus_root: Path, tmp_path: Path) -> None:
+    with pytest.raises(CorpusError, match=r"cannot read .*sources\.csv"):
+        read_corpus(tmp_path)
+    with pytest.raises(CorpusError, match="'nonesuch'"):
+        read_corpus(corpus_root, label_list="nonesuch")
+
+
+def test_the_bank_gives_each_file_back_and_decodes_it_once(corpus_root: Path, tmp_path: Path) -> None:
+    corpus = read_corpus(corpus_root).of_split("train")
+    path = decode(corpus, tmp_path)
+    written = path.stat().st_mtime_ns
+    assert decode(corpus, tmp_path) == path
+    assert path.stat().st_mtime_ns == written
+    bank = AudioBank(path, corpus.sources)
+    for source in corpus.sources:
+        expected, _ = soundfile.read(source.path, dtype="float32")
+        np.testing.assert_array_equal(bank.read(source), expected)
+
+
+def test_audio_at_another_rate_is_refused_by_name(corpus_root: Path, tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "fast.wav", np.zeros(100), 44_100)
+    header = "id,path,split,tag,subclass,origin,group,active_regions\n"
+    root = copied(corpus_root, tmp_path, sources=f"{header}x,fast.wav,train,b,any,made,x,0-1\n")
+    with pytest.raises(CorpusError, match=r"fast\.wav has 1 channels at 44100 Hz"):
+        decode(read_corpus(root).of_split("train"), tmp_path)
+
+
+@pytest.mark.corpus
+def test_no_group_of_the_real_corpus_is_in_two_splits(real_corpus: Path) -> None:
+    splits = defaultdict(set)
+    sources = read_corpus(real_corpus).sources
+    assert len(sources) == 6233
+    for source in sources:
+        splits[source.origin, source.group].add(source.split)
+    assert [group for group, found in splits.items() if len(found) > 1] == []

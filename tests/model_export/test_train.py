@@ -1,0 +1,204 @@
+"""Training on the tiny set of conftest.py: what must hold for any size."""
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from model_export.augment import augment
+from model_export.checkpoint import load_checkpoint
+from model_export.config import AugmentConfig, TrainConfig
+from model_export.data.labels import CHIME_HOME
+from model_export.data.mixture_set import MixtureSetError, read_weak_set
+from model_export.frontend import FrontEndConfig
+from model_export.models.att_loc_cgrnn import AttLocConfig
+from model_export.train import read_config, train
+from service.engine.errors import BundleError
+
+TINY = TrainConfig(
+    network=AttLocConfig(filters=8, gru_units=8, gru_layers=1, hidden=16),
+    seed=3,
+    epochs=2,
+    batch_size=8,
+    ema_decay=0.5,
+    threads=1,
+)
+
+# Lightning advises on workers, intervals and folders, and touches a pytree interface of torch's past.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::lightning.fabric.utilities.rank_zero.LightningDeprecationWarning"),
+    pytest.mark.filterwarnings("ignore::lightning.pytorch.utilities.warnings.PossibleUserWarning"),
+    pytest.mark.filterwarnings("ignore:.*isinstance.treespec, LeafSpec.*"),
+    pytest.mark.filterwarnings("ignore:Checkpoint directory .* exists"),
+]
+
+
+def weights(path: Path) -> dict[str, Tensor]:
+    return load_checkpoint(path).tagger.state_dict()
+
+
+def assert_same(one: dict[str, Tensor], other: dict[str, Tensor]) -> None:
+    assert one.keys() == other.keys()
+    for name, value in one.items():
+        assert torch.equal(value, other[name]), name
+
+
+@pytest.fixture(scope="module")
+def trained(mixtures: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("run")
+    train(TINY, [mixtures], [mixtures], out, progress=False)
+    return out
+
+
+def test_one_seed_gives_identical_weights(mixtures: Path, trained: Path, tmp_path: Path) -> None:
+    train(TINY, [mixtures], [mixtures], tmp_path / "again", progress=False)
+    assert_same(weights(trained / "last.ckpt"), weights(tmp_path / "again" / "last.ckpt"))
+    train(replace(TINY, seed=4), [mixtures], [mixtures], tmp_path / "other", progress=False)
+    with pytest.raises(AssertionError):
+        assert_same(weights(trained / "last.ckpt"), weights(tmp_path / "other" / "last.ckpt"))
+
+
+def test_a_resumed_run_ends_where_the_uninterrupted_one_does(
+    mixtures: Path, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from model_export import module
+
+    class KilledError(Exception):
+        pass
+
+    step = module.TaggerModule.training_step
+
+    def killed_later(self: module.TaggerModule, batch: tuple[Tensor, Tensor], index: int) -> Tensor:
+        if self.current_epoch == 1 and index == 1:
+            raise KilledError
+        return step(self, batch, index)
+
+    monkeypatch.setattr(module.TaggerModule, "training_step", killed_later)
+    with pytest.raises(KilledError):
+        train(TINY, [mixtures], [mixtures], tmp_path, progress=False)
+    monkeypatch.undo()
+    train(TINY, [mixtures], [mixtures], tmp_path, resume=True, progress=False)
+    assert_same(weights(trained / "last.ckpt"), weights(tmp_path / "last.ckpt"))
+    epochs = [json.loads(line)["epoch"] for line in (tmp_path / "epochs.jsonl").read_text().splitlines()]
+    assert epochs == [0, 1]
+
+
+def test_the_checkpoint_tells_its_run_and_answers(mixtures: Path, trained: Path) -> None:
+    checkpoint = load_checkpoint(trained / "best.ckpt")
+    assert checkpoint.config == TINY
+    assert checkpoint.data["train"]["tiny-set"]["style"] == {"name": "tiny"}
+    assert 0 <= checkpoint.data["figures"]["eer"] <= 1
+    assert not checkpoint.tagger.training
+    waveforms = torch.from_numpy(read_weak_set(mixtures).waveforms[:3] / np.float32(32768))
+    assert checkpoint.tagger(waveforms).tags.shape == (3, len(CHIME_HOME))
+
+
+def test_features_are_standardized_by_the_training_data(mixtures: Path, trained: Path) -> None:
+    frontend = load_checkpoint(trained / "best.ckpt").tagger.frontend
+    waveforms = torch.from_numpy(read_weak_set(mixtures).waveforms / np.float32(32768))
+    features = frontend(waveforms).reshape(-1, TINY.frontend.n_mels)
+    torch.testing.assert_close(features.mean(0), torch.zeros(TINY.frontend.n_mels), atol=0.01, rtol=0)
+    torch.testing.assert_close(features.std(0), torch.ones(TINY.frontend.n_mels), atol=0.01, rtol=0)
+
+
+def test_training_reads_no_truth(mixtures: Path, tmp_path: Path) -> None:
+    weak = tmp_path / "weak"
+    weak.mkdir()
+    for name in ("waveforms.npy", "labels.csv", "manifest.json"):
+        shutil.copy(mixtures / name, weak)
+    best = train(replace(TINY, epochs=1), [weak], [weak], tmp_path / "run", progress=False)
+    assert best.is_file()
+
+
+def test_a_run_may_begin_with_the_weights_of_another(mixtures: Path, trained: Path, tmp_path: Path) -> None:
+    still = replace(TINY, epochs=1, learning_rate=0.0)
+    train(still, [mixtures], [mixtures], tmp_path, start_from=trained / "best.ckpt", progress=False)
+    assert_same(weights(trained / "best.ckpt"), weights(tmp_path / "last.ckpt"))
+
+
+def test_training_lowers_the_loss(mixtures: Path, tmp_path: Path) -> None:
+    longer = replace(TINY, epochs=12, learning_rate=1e-2, augment=AugmentConfig(mix_share=0.0))
+    train(longer, [mixtures], [mixtures], tmp_path, progress=False)
+    rows = [json.loads(line) for line in (tmp_path / "epochs.jsonl").read_text().splitlines()]
+    assert rows[-1]["tiny-set/loss"] < rows[0]["tiny-set/loss"] - 0.02
+
+
+def test_a_label_that_the_model_lacks_is_refused(mixtures: Path, tmp_path: Path) -> None:
+    few = replace(TINY, labels=CHIME_HOME[:2], network=replace(TINY.network, labels=2))
+    with pytest.raises(MixtureSetError, match="has the labels"):
+        train(few, [mixtures], [mixtures], tmp_path, progress=False)
+
+
+def test_what_is_no_checkpoint_is_refused_by_name(tmp_path: Path) -> None:
+    with pytest.raises(BundleError, match=r"none\.ckpt"):
+        load_checkpoint(tmp_path / "none.ckpt")
+    (tmp_path / "text.ckpt").write_text("hello")
+    with pytest.raises(BundleError, match=r"text\.ckpt is no checkpoint"):
+        load_checkpoint(tmp_path / "text.ckpt")
+
+
+def test_a_configuration_survives_json_and_is_checked(tmp_path: Path) -> None:
+    assert TrainConfig.from_dict(json.loads(json.dumps(TINY.to_dict()))) == TINY
+    (tmp_path / "some.json").write_text('{"network": {"attend": "mel"}, "epochs": 7}')
+    config = read_config(tmp_path / "some.json", {"epochs": None, "seed": 9})
+    assert config == TrainConfig(network=AttLocConfig(attend="mel"), epochs=7, seed=9)
+    with pytest.raises(ValueError, match="3 outputs for 8 labels"):
+        TrainConfig(network=AttLocConfig(labels=3))
+    with pytest.raises(ValueError, match="40 mels, front-end gives 64"):
+        TrainConfig(frontend=FrontEndConfig(n_mels=64))
+
+
+class TestAugment:
+    scored = torch.tensor([True, True, False])
+    none = AugmentConfig(0.0, (0.0, 0.0), 0.0, 0.0, 4, 0, 0, 0, 0)
+
+    @pytest.fixture(autouse=True)
+    def _seed(self) -> None:
+        torch.manual_seed(0)
+
+    def test_nothing_asked_nothing_done(self) -> None:
+        features, targets = torch.randn(4, 9, 6), torch.randint(0, 2, (4, 3)).float()
+        varied, same = augment(features, targets, self.scored, torch.zeros(6), self.none)
+        torch.testing.assert_close(varied, features)
+        assert torch.equal(same, targets)
+
+    def test_mixing_adds_energies_and_unites_labels(self) -> None:
+        magnitudes = torch.rand(2, 5, 6) + 0.1
+        targets = torch.tensor([[1.0, 0.0, 0.0], [0.0, 0.0, 1.0]])
+        config = replace(self.none, mix_share=1.0)
+        varied, labels = augment(magnitudes.log(), targets, self.scored, torch.zeros(6), config)
+        expected = (magnitudes[0] ** 2 + magnitudes[1] ** 2).sqrt()
+        torch.testing.assert_close(varied.exp(), expected.expand(2, 5, 6))
+        # The first tag is in both now; a chunk with a sound in it is no longer silence.
+        assert labels.tolist() == [[1, 0, 0], [1, 0, 0]]
+
+    def test_silence_on_silence_stays_silence(self) -> None:
+        targets = torch.tensor([[0.0, 0.0, 1.0], [0.0, 0.0, 1.0]])
+        config = replace(self.none, mix_share=1.0)
+        _, labels = augment(torch.randn(2, 5, 6), targets, self.scored, torch.zeros(6), config)
+        assert torch.equal(labels, targets)
+
+    def test_gain_is_one_number_a_chunk_in_decibels(self) -> None:
+        features = torch.randn(500, 4, 6)
+        config = replace(self.none, gain_db=6.0)
+        varied, _ = augment(features, torch.zeros(500, 3), self.scored, torch.zeros(6), config)
+        change_db = (varied - features) * 20 / np.log(10)
+        torch.testing.assert_close(change_db, change_db[:, :1, :1].expand_as(change_db), atol=1e-3, rtol=0)
+        assert 5.0 < float(change_db[:, 0, 0].std()) < 7.0
+
+    def test_masks_are_runs_of_the_mean_no_longer_than_asked(self) -> None:
+        mean = torch.full((10,), 7.0)
+        config = replace(
+            self.none, time_masks=1, time_mask_frames=3, frequency_masks=1, frequency_mask_bands=2
+        )
+        varied, _ = augment(torch.zeros(200, 20, 10), torch.zeros(200, 3), self.scored, mean, config)
+        hidden = varied == 7.0
+        assert torch.equal(hidden | (varied == 0.0), torch.ones_like(hidden))
+        frames, bands = hidden.all(dim=2).sum(dim=1), hidden.all(dim=1).sum(dim=1)
+        assert (int(frames.max()), int(bands.max())) == (3, 2)
+        assert (int(frames.min()), int(bands.min())) == (0, 0)
