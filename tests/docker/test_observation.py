@@ -1,5 +1,6 @@
 """Prometheus' and Grafana's files: readable, and asking for metrics and paths that exist."""
 
+import importlib
 import json
 import re
 import subprocess
@@ -126,3 +127,27 @@ def test_dashboards_are_where_grafana_looks(root: Path, compose: dict[str, Any])
     provider = yaml.safe_load((root / "docker/grafana/provisioning/dashboards/attloc.yml").read_text())
     path = provider["providers"][0]["options"]["path"]
     assert any(volume.split(":")[1] == path for volume in compose["services"]["grafana"]["volumes"])
+
+
+def test_grafana_reads_the_dashboard(dashboard: dict[str, Any]) -> None:
+    sdk = pytest.importorskip("grafana_foundation_sdk.models.dashboard")
+    encoder = pytest.importorskip("grafana_foundation_sdk.cog.encoder")
+    importlib.import_module("grafana_foundation_sdk.cog.plugins").register_default_plugins()
+    read = json.loads(encoder.JSONEncoder().encode(sdk.Dashboard.from_json(dashboard)))
+    # What it does not know it drops: a field misspelled, or in the wrong place.
+    assert missing(dashboard, read) == []
+
+
+def missing(written: Any, read: Any, at: str = "") -> list[str]:
+    """Places of values that are in `written` and not, or other, in `read`; what is false may be left out."""
+    if isinstance(written, dict):
+        return [
+            each
+            for key, value in written.items()
+            for each in missing(value, (read or {}).get(key), f"{at}/{key}")
+        ]
+    if isinstance(written, list):
+        if len(written) != len(read or []):
+            return [at] if written else []
+        return [each for i, value in enumerate(written) for each in missing(value, read[i], f"{at}/{i}")]
+    return [] if written == read or (not written and not read) else [at]
