@@ -72,6 +72,7 @@ def configuration(app: FastAPI, settings: Settings) -> uvicorn.Config:
         access_log=False,  # ours has the request id and no query string
         server_header=False,
         lifespan="on",
+        proxy_headers=False,  # nothing here depends on the client's address
         timeout_keep_alive=30,
     )
 

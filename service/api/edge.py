@@ -78,7 +78,11 @@ class Edge:
                     told["received_bytes"] = exchange.received_bytes
                 if "key" in scope["state"]:
                     told["key"] = scope["state"]["key"]
-                logger.log(level, "request", extra=fields(**told))
+                # Not `logger.log`, which walks the stack to find who called it.
+                record = logger.makeRecord(
+                    logger.name, level, "", 0, "request", (), None, None, fields(**told)
+                )
+                logger.handle(record)
 
 
 class _Exchange:

@@ -3,16 +3,16 @@
 import asyncio
 import threading
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from types import TracebackType
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from service.api import render
+from service.api.direct import DirectRoute
 from service.api.include import Include, Parts, Resolution
 from service.api.instants import Instant
 from service.api.openapi import recording_body, refusals
@@ -23,7 +23,7 @@ from service.api.upload import Upload
 from service.engine.tagger import Tagger
 from service.timeline.records import NewRecording, Recording
 
-router = APIRouter(tags=["tagging"])
+router = APIRouter(tags=["tagging"], route_class=DirectRoute)
 
 REPLAYED = {"idempotent-replayed": "true"}
 
@@ -71,7 +71,7 @@ async def tag(request: Request, query: Annotated[TagQuery, Query()]) -> Response
         arrived = datetime.now(UTC)
         service.metrics.stage("read", time.perf_counter() - begun)
         deadline = time.monotonic() + service.settings.deadline_s
-        async with gone_of(request) as gone:
+        with Watch(request) as gone:
             task = _Task(service, tagger, upload, query, arrived, deadline, gone)
             response = await service.analysing.run(task.answer)
     if query.store:
@@ -79,24 +79,39 @@ async def tag(request: Request, query: Annotated[TagQuery, Query()]) -> Response
     return response
 
 
-@asynccontextmanager
-async def gone_of(request: Request) -> AsyncIterator[threading.Event]:
-    """An event that is set when the client disconnects, or the request is given up."""
-    gone = threading.Event()
+class Watch:
+    """Sets `gone` when the client disconnects while the block runs, or the request is given up.
 
-    async def listen() -> None:
-        while (await request.receive())["type"] != "http.disconnect":
+    Most recordings are done before a client could change its mind: only after a moment does anyone listen.
+    """
+
+    MOMENT_S = 0.05
+
+    def __init__(self, request: Request) -> None:
+        self.gone = threading.Event()
+        self._request = request
+        self._listener: asyncio.Task[None] | None = None
+
+    def __enter__(self) -> threading.Event:
+        self._timer = asyncio.get_running_loop().call_later(self.MOMENT_S, self._start)
+        return self.gone
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is not None:
+            self.gone.set()
+        self._timer.cancel()
+        if self._listener is not None:
+            self._listener.cancel()
+
+    def _start(self) -> None:
+        self._listener = asyncio.get_running_loop().create_task(self._listen())
+
+    async def _listen(self) -> None:
+        while (await self._request.receive())["type"] != "http.disconnect":
             pass
-        gone.set()
-
-    listener = asyncio.create_task(listen())
-    try:
-        yield gone
-    except BaseException:
-        gone.set()
-        raise
-    finally:
-        listener.cancel()
+        self.gone.set()
 
 
 @dataclass(frozen=True, slots=True)
