@@ -21,9 +21,15 @@ export function moment(ms, now = Date.now()) {
 export function span(seconds) {
   if (seconds < 1) return `${Math.round(seconds * 1000)} ms`;
   if (seconds < 60) return `${trimmed(seconds, seconds < 10 ? 2 : 1)} s`;
-  if (seconds < 3600) return `${Math.floor(seconds / 60)} min ${Math.round(seconds % 60)} s`;
-  if (seconds < 86400) return `${Math.floor(seconds / 3600)} h ${Math.round((seconds % 3600) / 60)} min`;
+  if (seconds < 3600) return parts(Math.round(seconds), 60, "min", "s");
+  if (seconds < 86400) return parts(Math.round(seconds / 60), 60, "h", "min");
   return `${trimmed(seconds / 86400, 1)} d`;
+}
+
+/** @param {number} units @param {number} each @param {string} large @param {string} small */
+function parts(units, each, large, small) {
+  const rest = units % each;
+  return `${Math.floor(units / each)} ${large}${rest ? ` ${rest} ${small}` : ""}`;
 }
 
 /** A position within a recording. @param {number} seconds */

@@ -13,6 +13,9 @@ export function loading(what) {
   return h("div", { class: "blank loading", role: "status" }, h("p", {}, h("span", { class: "pulse", "aria-hidden": "true" }), what));
 }
 
+/** @param {string} text */
+const sentence = (text) => text.charAt(0).toUpperCase() + text.slice(1) + (/[.!?]$/.test(text) ? "" : ".");
+
 /**
  * @param {unknown} error
  * @param {(() => void) | null} [retry]
@@ -23,8 +26,8 @@ export function failure(error, retry = null) {
   const detail = error instanceof Error ? error.message : String(error);
   return h("section", { class: "blank failure", role: "alert" },
     h("h2", {}, title),
-    h("p", {}, detail),
-    known && error.complaints.length > 0 && h("ul", {}, ...error.complaints.map((text) => h("li", {}, text))),
+    h("p", {}, sentence(detail)),
+    known && error.complaints.length > 0 && h("ul", {}, ...error.complaints.map((text) => h("li", {}, sentence(text)))),
     retry && h("button", { type: "button", onclick: retry }, "Try again"),
   );
 }
