@@ -3,7 +3,8 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 from typing import Protocol
 
@@ -195,6 +196,26 @@ class Service:
     def idle(self) -> bool:
         """Nothing that was accepted is still to be done."""
         return not self.admission.taken and not self.streams
+
+    def ensure_stream(self) -> None:
+        """Raise `UnavailableError` where one more stream cannot be opened now."""
+        if self.phase is not Phase.READY:
+            raise UnavailableError(f"the service is {self.phase}")
+        if self.streams >= self.settings.max_streams:
+            self.metrics.refused("streams")
+            raise UnavailableError(f"{self.streams} streams are open, as many as allowed", LOST_AFTER_S)
+
+    @contextmanager
+    def streaming(self, kind: str) -> Iterator[None]:
+        """Count a stream while the block runs; `kind` is for the metrics."""
+        gauge = self.metrics.streams.labels(kind)
+        self.streams += 1
+        gauge.inc()
+        try:
+            yield
+        finally:
+            self.streams -= 1
+            gauge.dec()
 
     def drain(self) -> None:
         """Refuse new recordings, end the streams, let what was accepted finish."""

@@ -1,0 +1,122 @@
+"""GET /localize/stream: the timeline as server-sent events, resumable."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from typing import Annotated
+
+import orjson
+from fastapi import APIRouter, Query, Request, Response
+from starlette.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
+
+from service.api import render
+from service.api.errors import Complaint, InvalidRequestError
+from service.api.localize import MAX_CURSOR, Following
+from service.api.openapi import refusals
+from service.api.schemas import TimelinePage
+from service.api.state import Service, service_of
+from service.engine.errors import UnavailableError
+from service.timeline.records import EventPage, EventQuery
+
+router = APIRouter(tags=["timeline"])
+
+PAGE = 200
+# Another process may write to the same database; nobody here hears of it.
+LOOK_EVERY_S = 1.0
+RECONNECT_MS = 2000
+MEDIA_TYPE = "text/event-stream"
+
+
+@router.get(
+    "/localize/stream",
+    response_class=Response,
+    responses={
+        200: {
+            "description": "Messages whose data is a `TimelinePage` and whose id is its cursor.",
+            "content": {
+                MEDIA_TYPE: {
+                    "schema": TimelinePage.model_json_schema(ref_template="#/components/schemas/{model}")
+                }
+            },
+        },
+        **refusals(422, 503),
+    },
+    summary="Follow the timeline of a source",
+)
+async def stream(request: Request, query: Annotated[Following, Query()]) -> Response:
+    """Every message is what GET /localize would answer: the events that are there, then each change.
+
+    `Last-Event-ID`, or `after`, is the cursor from which to go on; a browser's EventSource sends it by
+    itself when it reconnects. A comment every few seconds shows that the line still stands.
+    """
+    service = service_of(request)
+    asked = query.asked(PAGE)
+    last_id = request.headers.get("last-event-id")
+    if last_id:
+        asked = query.model_copy(update={"after": _cursor(last_id)}).asked(PAGE)
+    service.ensure_stream()
+    # The first look is made before the answer begins, so that it can still be a refusal.
+    first = await service.storing.run(service.timeline.events, asked)
+    return _EventStream(service, asked, first)
+
+
+class _EventStream(StreamingResponse):
+    """Counts as open from its first byte to its last."""
+
+    def __init__(self, service: Service, query: EventQuery, first: EventPage) -> None:
+        headers = {"cache-control": "no-cache", "x-accel-buffering": "no"}
+        super().__init__(_messages(service, query, first), headers=headers, media_type=MEDIA_TYPE)
+        self._service = service
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send until the client leaves or the service drains."""
+        with self._service.streaming("events"):
+            await super().__call__(scope, receive, send)
+
+
+async def _messages(service: Service, query: EventQuery, page: EventPage) -> AsyncIterator[bytes]:
+    clock = asyncio.get_running_loop().time
+    yield b"retry: %d\n\n" % RECONNECT_MS
+    cursor = query.after or 0
+    said_at = clock()
+    with service.bulletin.follow(query.source) as bulletin:
+        while True:
+            if page.events or page.removed or page.reset:
+                yield _message(service, query, page)
+                said_at = clock()
+            elif page.cursor != cursor:
+                # Nothing that was asked for, yet the reader need not look there again.
+                yield b"id: %d\n\n" % page.cursor
+                said_at = clock()
+            cursor = page.cursor
+            if not page.more:
+                if service.bulletin.closed:
+                    return
+                await bulletin.wait(min(LOOK_EVERY_S, service.settings.heartbeat_s))
+                if clock() - said_at >= service.settings.heartbeat_s:
+                    yield b": still here\n\n"
+                    said_at = clock()
+            page = await service.storing.run(_next, service, query, page)
+
+
+def _next(service: Service, query: EventQuery, last: EventPage) -> EventPage:
+    """The page after `last`; an empty one while the database cannot be reached."""
+    nothing = EventPage((), (), reset=False, cursor=last.cursor, more=False)
+    try:
+        if not last.more and service.timeline.head(query.source) == last.cursor:
+            return nothing
+        return service.timeline.events(replace(query, after=last.cursor))
+    except UnavailableError:
+        return nothing
+
+
+def _message(service: Service, query: EventQuery, page: EventPage) -> bytes:
+    data = orjson.dumps(render.page(page, query.source, service.names))
+    return b"id: %d\ndata: %b\n\n" % (page.cursor, data)
+
+
+def _cursor(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or int(text[:20]) > MAX_CURSOR:
+        raise InvalidRequestError(Complaint("header", "Last-Event-ID", "is no cursor of this service"))
+    return int(text)
