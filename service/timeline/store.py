@@ -77,7 +77,8 @@ class Timeline:
 
         A recording that is stored already is answered as it is stored, and nothing is added.
         """
-        recording_id, now_us = uuid7(), self._now_us()
+        now_us = self._now_us()
+        recording_id = uuid7(now_us * 1000)
         recording, packed, parts_of_it = _rows(recording_id, now_us, new)
         with self._database.write() as connection:
             ledger = Ledger.lock(connection, new.source, now_us, self._seam_gap_us)

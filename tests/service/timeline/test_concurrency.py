@@ -82,7 +82,7 @@ def check(url: str, acknowledged: list[str], readers: list[Reader]) -> None:
 
 
 def test_eight_writers_and_three_readers(database_url: str) -> None:
-    acknowledged, readers = run_writers_and_readers(database_url, seconds=3)
+    acknowledged, readers = run_writers_and_readers(database_url, seconds=2)
 
     check(database_url, acknowledged, readers)
 

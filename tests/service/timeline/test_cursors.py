@@ -117,7 +117,7 @@ def test_every_reader_sees_the_timeline(
     run_state_machine_as_test(
         OnThisTimeline,
         settings=settings(
-            max_examples=40,
+            max_examples=20,
             stateful_step_count=25,
             deadline=None,
             suppress_health_check=[HealthCheck.too_slow],

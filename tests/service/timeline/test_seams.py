@@ -99,8 +99,8 @@ def test_a_seam_as_long_as_the_gap_is_closed_and_a_longer_one_not() -> None:
 
 
 def test_a_long_chain_takes_time_in_proportion() -> None:
-    parts = [Part(10 * i, 10 * i + 9, 0.5, UUID(int=i + 1), UUID(int=i + 1)) for i in range(100_000)]
+    parts = [Part(10 * i, 10 * i + 9, 0.5, UUID(int=i + 1), UUID(int=i + 1)) for i in range(20_000)]
 
     (span,) = join(parts, 1)
 
-    assert (span.onset_us, span.offset_us) == (0, 999_999)
+    assert (span.onset_us, span.offset_us) == (0, 199_999)

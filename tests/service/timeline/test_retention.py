@@ -1,0 +1,175 @@
+import time
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+from unittest import mock
+
+import pytest
+
+from service.timeline import retention
+from service.timeline.database import Database
+from service.timeline.instants import from_us
+from service.timeline.records import EventQuery
+from service.timeline.retention import Pruned
+from service.timeline.store import Timeline
+from tests.service.timeline.recordings import at, new_recording
+from tests.service.timeline.reference import Reader
+
+DAY_NS = 86_400 * 10**9
+
+
+class Clock:
+    """A clock that is set by hand."""
+
+    def __init__(self) -> None:
+        self.now_ns = 1_800_000_000 * 10**9
+
+    def now_us(self) -> int:
+        return self.now_ns // 1000
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def aging(database_url: str, clock: Clock) -> Iterator[Timeline]:
+    timeline = Timeline(Database(database_url), now_us=clock.now_us)
+    yield timeline
+    timeline.close()
+
+
+def test_what_was_stored_too_long_ago_goes(aging: Timeline, clock: Clock) -> None:
+    for i in range(5):
+        aging.append(new_recording(10 * i, [("c", 0, 1)]))
+        clock.now_ns += DAY_NS
+
+    pruned = aging.prune(max_age_days=2.5)
+
+    assert pruned.recordings == 3
+    assert [event.onset for event in aging.events(EventQuery("kitchen")).events] == [at(30), at(40)]
+    assert aging.prune(max_age_days=2.5) == Pruned()
+    assert aging.sources()[0].recordings == 2
+
+
+@pytest.mark.parametrize("start_s", [-1e9, 1e9])
+def test_a_microphone_with_a_wrong_clock_is_kept_no_longer_and_no_shorter(
+    aging: Timeline, clock: Clock, start_s: float
+) -> None:
+    aging.append(new_recording(start_s, [("c", 0, 1)]))
+    assert aging.prune(max_age_days=1).recordings == 0
+    clock.now_ns += 2 * DAY_NS
+    assert aging.prune(max_age_days=1).recordings == 1
+
+
+def test_an_event_loses_its_old_part_only(aging: Timeline, clock: Clock) -> None:
+    aging.append(new_recording(0, [("c", 5, 10, 0.9)]))
+    clock.now_ns += 2 * DAY_NS
+    aging.append(new_recording(10, [("c", 0, 5, 0.4)]))
+    reader = Reader(EventQuery("kitchen")).read_all(aging)
+    (before,) = reader.held.values()
+
+    aging.prune(max_age_days=1)
+
+    (event,) = reader.read_all(aging).held.values()
+    assert (event.onset, event.offset, event.confidence) == (at(10), at(15), 0.4)
+    assert event.id == before.id
+
+
+def test_size_takes_the_oldest_stored_first(aging: Timeline, clock: Clock) -> None:
+    sizes = []
+    for i in range(6):
+        source = "cellar" if i % 2 else "kitchen"
+        aging.append(new_recording(-10 * i, [("c", 0, 1)], source=source, frames=100 + i))
+        clock.now_ns += 10**9
+        sizes.append(aging.prune(max_size_bytes=10**9).size_bytes)
+    assert sizes == [0] * 6
+    total = everything(aging)
+
+    one = aging.prune(max_size_bytes=total - 1)
+
+    assert one.recordings == 1
+    assert {a.source: a.recordings for a in aging.sources()} == {"kitchen": 2, "cellar": 3}
+    assert everything(aging) == total - one.size_bytes
+    assert aging.prune(max_size_bytes=0).recordings == 5
+    assert aging.sources() == []
+
+
+def everything(timeline: Timeline) -> int:
+    """Bytes stored, as the store counts them."""
+    with timeline._database.read() as connection:
+        total = connection.exec_driver_sql("SELECT sum(size_bytes) FROM recordings").scalar_one()
+        counted = connection.exec_driver_sql("SELECT sum(size_bytes) FROM sources").scalar_one()
+    assert total == counted
+    return int(total)
+
+
+@pytest.mark.parametrize(
+    "forget",
+    [
+        lambda timeline: timeline.prune(max_age_days=0),
+        lambda timeline: timeline.prune(max_size_bytes=0),
+        lambda timeline: timeline.delete_source("kitchen"),
+    ],
+    ids=["age", "size", "source"],
+)
+def test_much_goes_in_small_batches_and_leaves_nothing(
+    aging: Timeline, clock: Clock, forget: Callable[[Timeline], Pruned], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retention, "_BATCH", 3)
+    for i in range(10):
+        aging.append(new_recording(10 * (7 * i % 10), [("c", 0, 10), ("m", 2, 3)]))
+    clock.now_ns += 10**9
+    writes = mock.patch.object(Database, "write", autospec=True, side_effect=Database.write)
+
+    with writes as counted:
+        assert forget(aging).recordings == 10
+
+    assert counted.call_count >= 4
+    with aging._database.read() as connection:
+        for table in ("recordings", "curves", "parts", "events"):
+            assert connection.exec_driver_sql(f"SELECT count(*) FROM {table}").scalar_one() == 0
+    assert aging.events(EventQuery("kitchen")).events == ()
+
+
+def test_removals_are_told_for_a_week(aging: Timeline, clock: Clock) -> None:
+    stored = aging.append(new_recording(0, [("c", 0, 1)]))
+    aging.append(new_recording(100, [("m", 0, 1)]))
+    cursor = aging.head("kitchen")
+    aging.delete_recording(stored.id)
+    after_removal = aging.head("kitchen")
+
+    clock.now_ns += 6 * DAY_NS
+    aging.prune()
+    told = aging.events(EventQuery("kitchen", after=cursor))
+    clock.now_ns += 2 * DAY_NS
+    aging.prune()
+    over = aging.events(EventQuery("kitchen", after=cursor))
+    current = aging.events(EventQuery("kitchen", after=after_removal))
+
+    assert (len(told.removed), told.reset) == (1, False)
+    assert (over.removed, over.reset) == ((), True)
+    assert [event.label for event in over.events] == ["m"]
+    assert (current.events, current.reset) == ((), False)
+
+
+def test_a_sqlite_file_shrinks(tmp_path: Path) -> None:
+    path = tmp_path / "timeline.db"
+    timeline = Timeline.open(f"sqlite:///{path}")
+    for i in range(40):
+        timeline.append(new_recording(10 * i, frames=5000))
+    timeline.close()
+    full = path.stat().st_size
+
+    timeline = Timeline.open(f"sqlite:///{path}")
+    timeline.prune(max_size_bytes=0)
+    timeline.close()
+
+    assert path.stat().st_size < full / 10
+
+
+def test_the_real_clock_dates_what_is_stored(timeline: Timeline) -> None:
+    before = time.time_ns() // 1000
+    stored = timeline.append(new_recording(0))
+    assert from_us(before) <= stored.stored_at <= from_us(before) + timedelta(minutes=1)
