@@ -9,7 +9,7 @@ from importlib.metadata import version
 from fastapi import FastAPI
 from starlette.middleware import Middleware
 
-from service.api import events, health, localize, model, openapi, problems, sources, tag
+from service.api import events, health, localize, model, openapi, problems, recordings, sources, tag
 from service.api.edge import Edge
 from service.api.guard import Guard
 from service.api.keys import KeyRing
@@ -22,7 +22,15 @@ from service.timeline.store import Timeline
 logger = logging.getLogger(__name__)
 
 # `/localize/stream` comes before `/localize/{recording_id}`.
-ROUTERS = (tag.router, events.router, localize.router, sources.router, model.router, health.router)
+ROUTERS = (
+    tag.router,
+    events.router,
+    localize.router,
+    recordings.router,
+    sources.router,
+    model.router,
+    health.router,
+)
 TAGS = [
     {"name": "tagging", "description": "A recording in; tags, events and curves out."},
     {"name": "timeline", "description": "What was heard, on the clock."},

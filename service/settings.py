@@ -67,6 +67,13 @@ class Settings(BaseSettings):
         float | None,
         Field(gt=0, description="Recordings older than this are forgotten; unset: kept for ever."),
     ] = None
+    retention_bytes: Annotated[
+        int | None,
+        Field(
+            ge=1,
+            description="Beyond so many bytes of curves the oldest recordings are forgotten; unset: never.",
+        ),
+    ] = None
     api_keys_file: Annotated[
         Path | None, Field(description="File of hashed API keys; as soon as it holds one, keys are required.")
     ] = None
@@ -90,7 +97,9 @@ class Settings(BaseSettings):
         Field(description="One JSON object a line, or text; `auto` is text on a terminal."),
     ] = "auto"
 
-    @field_validator("workers", "database_url", "retention_days", "api_keys_file", mode="before")
+    @field_validator(
+        "workers", "database_url", "retention_days", "retention_bytes", "api_keys_file", mode="before"
+    )
     @classmethod
     def _empty_is_unset(cls, value: Any) -> Any:
         """Compose files and shells set a variable to nothing where they mean to leave it out."""

@@ -1,42 +1,33 @@
-"""GET /localize: the timeline of a source, and the recordings it is made of."""
+"""GET /localize: the timeline of a source."""
 
-from typing import Annotated, Any, Literal
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Annotated, Literal
 
-from fastapi import APIRouter, Path, Query, Request, Response
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from fastapi import APIRouter, Query, Request, Response
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from starlette.datastructures import URL
 
 from service.api import render
-from service.api.errors import NotFoundError
 from service.api.etags import etag, matches
-from service.api.include import Resolution
 from service.api.instants import Instant
+from service.api.negotiation import accepted
 from service.api.openapi import refusals
-from service.api.schemas import Probability, RecordingDocument, Source, TimelinePage
+from service.api.schemas import Probability, Source, TimelinePage
 from service.api.state import Service, service_of
-from service.api.thresholds import Thresholds
-from service.timeline.records import EventQuery
+from service.api.thresholds import RawThresholds, Thresholds
+from service.engine.card import ModelCard
+from service.timeline.formats import FORMATS, Export, Format
+from service.timeline.records import EventPage, EventQuery
 
 router = APIRouter(tags=["timeline"])
 
 MAX_LIMIT = 1000
 MAX_CURSOR = 2**63 - 1
 LABELS_AT_ONCE = 64
-
-
-def _checked(values: list[str]) -> list[str]:
-    Thresholds.parse(values)
-    return values
-
-
-RawThresholds = Annotated[
-    list[str],
-    Field(
-        [],
-        max_length=LABELS_AT_ONCE,
-        description="Decode the stored curves anew: `0.4` for all labels, `c:0.4` for one; repeatable.",
-    ),
-    AfterValidator(_checked),
-]
+NO_TIME = datetime(1970, 1, 1, tzinfo=UTC)
+FormatName = Literal["json", "csv", "tsv", "audacity", "jams", "webvtt"]
+OFFERS = {"json": "application/json", **{name: form.media_type for name, form in FORMATS.items()}}
 
 
 class Following(BaseModel):
@@ -76,13 +67,20 @@ class PageQuery(Following):
     """Which events, how many, and how they are written."""
 
     limit: int = Field(200, ge=1, le=MAX_LIMIT, description="Most changes in an answer.")
+    format: FormatName | None = Field(
+        None, description="How the events are written; default: by `Accept`, else JSON."
+    )
+    threshold: RawThresholds
 
 
 @router.get(
     "/localize",
     response_class=Response,
     responses={
-        200: {"model": TimelinePage},
+        200: {
+            "model": TimelinePage,
+            "content": {each.media_type: {"schema": {"type": "string"}} for each in FORMATS.values()},
+        },
         304: {"description": "Nothing has changed since the answer of that ETag."},
         **refusals(422, 503),
     },
@@ -94,90 +92,56 @@ async def localize(request: Request, query: Annotated[PageQuery, Query()]) -> Re
     Without `after`: the events that are there. With `after`, the cursor of the answer before: what was
     committed since, nothing lost and nothing twice. Send the answer's ETag as `If-None-Match` and an
     unchanged poll costs a 304. A source that was never heard has no events; that is no error.
+
+    Formats other than JSON hold the page's events alone, times in seconds from `since` or else from the
+    first event; `X-Cursor` is their cursor and `Link` the next page where there is more.
     """
     service = service_of(request)
-    return await service.storing.run(_page, service, query, request.headers.get("if-none-match"))
+    chosen = query.format or accepted(request.headers.get("accept", ""), OFFERS, "json")
+    look = _Look(service, query, chosen, request.url)
+    return await service.storing.run(look.answer, request.headers.get("if-none-match"))
 
 
-def _page(service: Service, query: PageQuery, if_none_match: str | None) -> Response:
-    timeline = service.timeline
-    # Read before the events: an answer may be newer than its tag, which costs one needless poll, never older.
-    tag = etag(timeline.head(query.source), service.loaded.bundle.version, query.model_dump_json())
-    headers = {"etag": tag, "cache-control": "no-cache"}
-    if matches(if_none_match, tag):
-        return Response(status_code=304, headers=headers)
-    found = timeline.events(query.asked(query.limit))
-    return render.json_response(render.page(found, query.source, service.names), headers=headers)
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """One look at a timeline; runs in a worker thread."""
 
+    service: Service
+    query: PageQuery
+    format: str
+    url: URL
 
-class RecordingQuery(BaseModel):
-    """How a stored recording is shown."""
+    def answer(self, if_none_match: str | None) -> Response:
+        """The page, or 304 where the client has it already."""
+        query, bundle = self.query, self.service.loaded.bundle
+        # Read before the events: an answer newer than its tag costs one needless poll, an older one an event.
+        head = self.service.timeline.head(query.source)
+        tag = etag(head, bundle.version, self.format, query.model_dump_json())
+        headers = {"etag": tag, "cache-control": "no-cache", "vary": "Accept"}
+        if matches(if_none_match, tag):
+            return Response(status_code=304, headers=headers)
+        page = self._page(bundle.card)
+        if self.format == "json":
+            return render.json_response(render.page(page, query.source, self.service.names), headers=headers)
+        return self._written(page, FORMATS[self.format], headers)
 
-    model_config = ConfigDict(extra="forbid")
+    def _page(self, card: ModelCard) -> EventPage:
+        asked = self.query.asked(self.query.limit)
+        thresholds = Thresholds.parse(self.query.threshold)
+        if not thresholds:
+            return self.service.timeline.events(asked)
+        labels = {*card.events, *thresholds.by_label}
+        return self.service.timeline.events_anew(asked, thresholds.decoders(labels, card))
 
-    include: Literal["curves", "none"] = Field("curves", description="`curves`, or `none` of them.")
-    resolution: Resolution | None = Field(None, description="Seconds a curve point stands for.")
-    threshold: RawThresholds
-
-
-RecordingId = Annotated[str, Path(max_length=64, examples=["0193a5c2-8d3e-7c41-9b1f-5a0de1c2b3a4"])]
-
-
-@router.get(
-    "/localize/{recording_id}",
-    response_class=Response,
-    responses={
-        200: {"model": RecordingDocument},
-        304: {"description": "Unchanged."},
-        **refusals(404, 422, 503),
-    },
-    summary="One recording",
-)
-async def recording(
-    request: Request, recording_id: RecordingId, query: Annotated[RecordingQuery, Query()]
-) -> Response:
-    """What POST /tag answered, as it is stored: curves to the precision of half floats."""
-    service = service_of(request)
-    return await service.storing.run(
-        _recording, service, recording_id, query, request.headers.get("if-none-match")
-    )
-
-
-def _recording(
-    service: Service, recording_id: str, query: RecordingQuery, if_none_match: str | None
-) -> Response:
-    known = service.timeline.recording(recording_id)
-    if known is None:
-        raise NotFoundError(f"there is no recording {recording_id[:64]!r}")
-    bundle = service.loaded.bundle
-    # A stored recording never changes; only the decoder of another model could show other events.
-    headers = {"etag": etag(known.id, bundle.version, query.model_dump_json()), "cache-control": "no-cache"}
-    if matches(if_none_match, headers["etag"]):
-        return Response(status_code=304, headers=headers)
-    thresholds = Thresholds.parse(query.threshold)
-    curves = known.analysis.curves
-    shown = curves if query.resolution is None else curves.coarsened(query.resolution)
-    document: dict[str, Any] = render.stored(
-        known, service.names, shown if query.include == "curves" else None
-    )
-    if thresholds:
-        document["events"] = render.events(
-            thresholds.applied(known.analysis, bundle.card).events, service.names
-        )
-    return render.json_response(document, headers=headers)
-
-
-@router.delete(
-    "/localize/{recording_id}",
-    status_code=204,
-    response_class=Response,
-    responses=refusals(404, 503),
-    summary="Forget a recording",
-)
-async def forget(request: Request, recording_id: RecordingId) -> Response:
-    """Its tags, events and curves are gone; followers of its source are told which events went with it."""
-    service = service_of(request)
-    if not await service.storing.run(service.timeline.delete_recording, recording_id):
-        raise NotFoundError(f"there is no recording {recording_id[:64]!r}")
-    service.bulletin.post_all()
-    return Response(status_code=204)
+    def _written(self, page: EventPage, form: Format, headers: dict[str, str]) -> Response:
+        source = self.query.source
+        origin = self.query.since or min((event.onset for event in page.events), default=NO_TIME)
+        text = form.write(Export(source, origin, page.events, self.service.names.__getitem__))
+        headers |= {
+            "x-cursor": str(page.cursor),
+            "content-disposition": f'attachment; filename="{source}{form.suffix}"',
+        }
+        if page.more:
+            # Relative, so that it holds behind a proxy that serves this below another path.
+            headers["link"] = f'<?{self.url.include_query_params(after=page.cursor).query}>; rel="next"'
+        return Response(text, 200, headers, form.media_type)

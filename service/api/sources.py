@@ -1,9 +1,13 @@
 """The sources that have been heard."""
 
-from fastapi import APIRouter, Request, Response
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Request, Response
 
 from service.api import render
-from service.api.schemas import Sources
+from service.api.errors import NotFoundError
+from service.api.openapi import refusals
+from service.api.schemas import SOURCE_PATTERN, Sources
 from service.api.state import service_of
 
 router = APIRouter(tags=["timeline"])
@@ -15,3 +19,23 @@ async def sources(request: Request) -> Response:
     service = service_of(request)
     found = await service.storing.run(service.timeline.sources)
     return render.json_response({"sources": [render.source(activity) for activity in found]})
+
+
+SourceName = Annotated[str, Path(pattern=SOURCE_PATTERN, examples=["kitchen"])]
+
+
+@router.delete(
+    "/sources/{source}",
+    status_code=204,
+    response_class=Response,
+    responses=refusals(404, 422, 503),
+    summary="Forget a source",
+)
+async def forget(request: Request, source: SourceName) -> Response:
+    """All its recordings are gone; who followed it starts anew."""
+    service = service_of(request)
+    forgotten = await service.storing.run(service.timeline.delete_source, source)
+    if not forgotten.recordings:
+        raise NotFoundError(f"there is no source {source!r}")
+    service.bulletin.post(source)
+    return Response(status_code=204)

@@ -15,6 +15,7 @@ from service.api.bulletin import Bulletin
 from service.api.logs import fields
 from service.api.metrics import Metrics
 from service.api.render import Names
+from service.api.retention import keep_pruning
 from service.api.upload import Pace
 from service.api.workers import Workers
 from service.engine.audio import Limits
@@ -103,6 +104,7 @@ class Service:
         self._tagger: Tagger | None = None
         self._timeline: Timeline | None = None
         self._names: Names | None = None
+        self._pruning: asyncio.Task[None] | None = None
         self._unhealthy_since: float | None = None
 
     async def start(self) -> None:
@@ -112,7 +114,7 @@ class Service:
         """
         begun = time.monotonic()
         try:
-            tagger, self._timeline = await asyncio.gather(
+            tagger, timeline = await asyncio.gather(
                 asyncio.to_thread(self._open_tagger, self.settings, self.metrics),
                 asyncio.to_thread(self._open_timeline, self.settings),
             )
@@ -123,7 +125,7 @@ class Service:
         except Exception:
             self.phase = Phase.FAILED
             raise
-        self._tagger = tagger
+        self._tagger, self._timeline = tagger, timeline
         bundle, scheduler = tagger.bundle, tagger.scheduler
         self._names = Names(bundle)
         self.metrics.model(bundle.card.name, bundle.version, bundle.provider)
@@ -136,6 +138,7 @@ class Service:
             "What the workers can do, as measured.",
             lambda: scheduler.rate or 0.0,
         )
+        self._pruning = asyncio.create_task(keep_pruning(timeline, self.settings, self.bulletin))
         if self.phase is Phase.STARTING:
             self.phase = Phase.READY
         logger.info(
@@ -226,6 +229,8 @@ class Service:
     async def close(self) -> None:
         """Stop the engine and close the timeline."""
         self.drain()
+        if self._pruning is not None:
+            self._pruning.cancel()
         if self._tagger is not None:
             await asyncio.to_thread(self._tagger.close)
         self.analysing.close()

@@ -2,6 +2,9 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from typing import Annotated
+
+from pydantic import AfterValidator, Field
 
 from service.engine.analysis import Analysis
 from service.engine.card import EventDecoder, ModelCard
@@ -76,3 +79,20 @@ def _probability(text: str) -> float:
     if not 0 <= number <= 1:
         raise ValueError(f"{text[:32]} is not within 0 to 1")
     return number
+
+
+def _checked(values: list[str]) -> list[str]:
+    Thresholds.parse(values)
+    return values
+
+
+# As the query parameter `threshold` comes; `Thresholds.parse` cannot fail on it.
+RawThresholds = Annotated[
+    list[str],
+    Field(
+        [],
+        max_length=64,
+        description="Decode the stored curves anew: `0.4` for all labels, `c:0.4` for one; repeatable.",
+    ),
+    AfterValidator(_checked),
+]

@@ -196,3 +196,72 @@ def test_forgetting_a_recording(client: httpx.Client, heard: Callable[[], dict[s
     assert client.get(f"/localize/{made['id']}").status_code == 404
     assert client.delete(f"/localize/{made['id']}").status_code == 404
     assert "forgettable" not in heard()
+
+
+def test_forgetting_a_source(client: httpx.Client, heard: Callable[[], dict[str, int]]) -> None:
+    for minute in (0, 1):
+        query = {"source": "past", "recorded_at": f"2026-11-22T10:0{minute}:00Z"}
+        client.post("/tag", params=query, content=wav(), headers=AUDIO)
+    cursor = client.get("/localize", params={"source": "past"}).json()["cursor"]
+    assert heard()["past"] == 2
+    assert client.delete("/sources/past").status_code == 204
+    assert "past" not in heard()
+    after = client.get("/localize", params={"source": "past", "after": cursor}).json()
+    assert after["reset"]
+    assert after["events"] == []
+    assert client.delete("/sources/never").status_code == 404
+    assert client.delete("/sources/a b").status_code == 422
+
+
+def test_thresholds_of_a_whole_timeline(client: httpx.Client, filled: list[dict[str, Any]]) -> None:
+    assert {event["label"] for event in page(client, threshold=LOW)["events"]} == set("bcfmopv")
+    assert page(client, threshold="1")["events"] == []
+    only = page(client, threshold=["1", f"b:{LOW}"], since="2026-11-22T10:00:30Z")["events"]
+    assert {event["label"] for event in only} == {"b"}
+    assert {event["recording_id"] for event in only} == {filled[1]["id"], filled[2]["id"]}
+    assert client.get("/localize", params={"threshold": "c=1"}).status_code == 422
+
+
+@pytest.mark.parametrize(
+    ("name", "media_type", "begins"),
+    [
+        ("csv", "text/csv; charset=utf-8", "source,recording_id,label,name,onset,offset,confidence"),
+        (
+            "tsv",
+            "text/tab-separated-values; charset=utf-8",
+            "filename\tonset\toffset\tevent_label\nden.wav\t0.000000\t",
+        ),
+        ("audacity", "text/x-audacity-labels; charset=utf-8", "0.000000\t2.000000\t"),
+        ("jams", "application/x-jams+json", "{"),
+        ("webvtt", "text/vtt; charset=utf-8", "WEBVTT"),
+    ],
+)
+def test_formats(
+    client: httpx.Client, filled: list[dict[str, Any]], name: str, media_type: str, begins: str
+) -> None:
+    by_name = client.get("/localize", params={"source": "den", "format": name})
+    assert by_name.status_code == 200
+    assert by_name.headers["content-type"] == media_type
+    assert by_name.text.startswith(begins)
+    assert by_name.headers["content-disposition"].startswith('attachment; filename="den.')
+    by_accept = client.get("/localize", params={"source": "den"}, headers={"accept": media_type})
+    assert by_accept.text == by_name.text
+    assert by_accept.headers["vary"] == "Accept"
+    unchanged = client.get(
+        "/localize",
+        params={"source": "den", "format": name},
+        headers={"if-none-match": by_name.headers["etag"]},
+    )
+    assert unchanged.status_code == 304
+
+
+def test_pages_of_a_format_link_to_the_next(client: httpx.Client, filled: list[dict[str, Any]]) -> None:
+    everything = client.get("/localize", params={"source": "den", "format": "csv"}).text.splitlines()
+    lines, query = [], "?source=den&format=csv&limit=4"
+    while query:
+        answer = client.get(f"/localize{query}")
+        lines += answer.text.splitlines()[1:]
+        link = answer.headers.get("link", "")
+        assert answer.headers["x-cursor"]
+        query = link[1 : link.index(">")] if link else ""
+    assert sorted(lines) == sorted(everything[1:])
