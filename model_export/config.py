@@ -49,6 +49,7 @@ class TrainConfig:
         frontend: of the class that the network's system has in the registry.
         network: which system is trained, and its sizes.
         batch_size: chunks a step.
+        soft_labels: learn the share of annotators who heard a label instead of their majority's vote.
         learning_rate: of Adam, at its highest; falls to a hundredth of it along a cosine.
         warmup_share: share of all steps in which the rate rises linearly from nothing.
         gradient_norm: gradients are scaled down to this norm.
@@ -64,6 +65,7 @@ class TrainConfig:
     seed: int = 1
     epochs: int = 20
     batch_size: int = 64
+    soft_labels: bool = False
     learning_rate: float = 2e-3
     warmup_share: float = 0.02
     weight_decay: float = 0.0

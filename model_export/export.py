@@ -60,7 +60,16 @@ class Trained:
             "checkpoint_sha256": hashlib.sha256(checkpoint.read_bytes()).hexdigest(),
             "exported_by_revision": revision(),
         }
-        return cls(name or name_of(read.config.network), read.tagger, read.config.labels, training=training)
+        lengths_s = [
+            of["chunk_seconds"] for of in read.data.get("train", {}).values() if "chunk_seconds" in of
+        ]
+        return cls(
+            name or name_of(read.config.network),
+            read.tagger,
+            read.config.labels,
+            lengths_s[0] if lengths_s else 4.0,
+            training,
+        )
 
 
 def export(

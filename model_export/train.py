@@ -41,10 +41,12 @@ def train(
         Path of the best checkpoint.
 
     Raises:
-        MixtureSetError: a folder is not a set of mixtures, or has labels the configuration lacks.
+        MixtureSetError: a folder is not a set, has labels the configuration lacks, is at another rate or
+            too small.
         BundleError: `start_from` is no checkpoint.
     """
     import lightning
+    import numpy as np
     import torch
     from lightning.pytorch.callbacks import Callback, EMAWeightAveraging, LearningRateMonitor, ModelCheckpoint
     from lightning.pytorch.loggers import TensorBoardLogger
@@ -52,21 +54,32 @@ def train(
     from model_export.checkpoint import load_checkpoint
     from model_export.data.features import FeatureSet, cached_features, statistics
     from model_export.data.loading import ChunkData
-    from model_export.data.mixture_set import read_weak_set
+    from model_export.data.mixture_set import MixtureSetError, read_weak_set
     from model_export.epoch_log import EpochLog
-    from model_export.frontend import LogMel
+    from model_export.fit_gmm import fit_gmm
+    from model_export.models.gmm import GMM
+    from model_export.models.registry import build_frontend
     from model_export.module import SELECTED_BY, TaggerModule
 
     torch.set_num_threads(config.threads)
     lightning.seed_everything(config.seed, verbose=False)
     codes = [label.code for label in config.labels]
-    frontend = LogMel(config.frontend)
+    frontend = build_frontend(config.frontend)
     sets = {path: read_weak_set(path) for path in [*train_sets, *validation_sets]}
     features = {path: cached_features(chunks, frontend) for path, chunks in sets.items()}
-    targets = {path: chunks.targets(codes) for path, chunks in sets.items()}
+    for path, chunks in sets.items():
+        if chunks.manifest["sample_rate"] != config.frontend.sample_rate:
+            raise MixtureSetError(
+                f"{path} is at {chunks.manifest['sample_rate']} Hz, the front-end at "
+                f"{config.frontend.sample_rate}"
+            )
+    targets = [sets[path].targets(codes, config.soft_labels) for path in train_sets]
+    training = FeatureSet([features[path] for path in train_sets], targets)
+    if len(training) < config.batch_size:
+        raise MixtureSetError(f"{len(training)} training chunks do not fill a batch of {config.batch_size}")
     data = ChunkData(
-        FeatureSet([features[path] for path in train_sets], [targets[path] for path in train_sets]),
-        [FeatureSet([features[path]], [targets[path]]) for path in validation_sets],
+        training,
+        [FeatureSet([features[path]], [sets[path].targets(codes)]) for path in validation_sets],
         config.batch_size,
         config.seed,
     )
@@ -76,6 +89,9 @@ def train(
         "validation": {path.name: sets[path].manifest for path in validation_sets},
     }
     module = TaggerModule(config, tuple(path.name for path in validation_sets), manifests)
+    if isinstance(module.tagger.network, GMM):
+        fit_gmm(module, module.tagger.network, training, np.concatenate(targets), data, out / BEST, progress)
+        return out / BEST
     if start_from is None:
         module.tagger.frontend.standardize(*statistics([features[path] for path in train_sets]))
     else:
@@ -104,11 +120,28 @@ def train(
     return out / BEST
 
 
-def read_config(path: Path | None, overrides: dict[str, Any]) -> "TrainConfig":
-    """The defaults, changed by a JSON file of some fields and then by the options given."""
+def read_config(
+    path: Path | None,
+    overrides: dict[str, Any],
+    network: str | None = None,
+    labels: list[dict[str, Any]] | None = None,
+) -> "TrainConfig":
+    """The defaults, changed by a JSON file of some fields and then by the options given.
+
+    Args:
+        path: the JSON file.
+        overrides: fields of `TrainConfig`; None where not given.
+        network: name of a system, in place of the file's.
+        labels: those of the sets, where the file names none.
+    """
     from model_export.config import TrainConfig
 
-    config = TrainConfig.from_dict(json.loads(path.read_text(encoding="utf-8")) if path else {})
+    values = json.loads(path.read_text(encoding="utf-8")) if path else {}
+    if network:
+        values["network"] = values.get("network", {}) | {"name": network}
+    if labels:
+        values.setdefault("labels", labels)
+    config = TrainConfig.from_dict(values)
     return replace(config, **{name: value for name, value in overrides.items() if value is not None})
 
 
@@ -130,18 +163,29 @@ def register(app: typer.Typer) -> None:
         learning_rate: Annotated[float | None, typer.Option(min=0.0)] = None,
         seed: Annotated[int | None, typer.Option(help="one seed, one result (on one CPU)")] = None,
         threads: Annotated[int | None, typer.Option(min=1)] = None,
+        network: Annotated[
+            str | None,
+            typer.Option(help="att_loc_cgrnn, att_cgrnn, cgrnn, mel_cnn, cqt_cnn, dae_dnn or gmm"),
+        ] = None,
+        soft_labels: Annotated[
+            bool, typer.Option(help="learn the share of annotators who heard a label, where known")
+        ] = False,
         resume: Annotated[bool, typer.Option(help="go on from the run's last checkpoint")] = False,
         start_from: Annotated[
             Path | None, typer.Option(help="begin with the weights of a checkpoint")
         ] = None,
     ) -> None:
-        """Train the ATT-LOC CGRNN on weakly labelled mixtures."""
+        """Train a network, the ATT-LOC CGRNN if none is named, on weakly labelled chunks."""
+        from model_export.data.recordings import vocabulary_of
+
         given = {
+            "soft_labels": soft_labels or None,
             "epochs": epochs,
             "batch_size": batch_size,
             "learning_rate": learning_rate,
             "seed": seed,
             "threads": threads,
         }
-        best = train(read_config(config, given), train_sets, validation_sets, out, resume, start_from)
+        run = read_config(config, given, network, vocabulary_of(train_sets))
+        best = train(run, train_sets, validation_sets, out, resume, start_from)
         typer.echo(f"best checkpoint: {best}")

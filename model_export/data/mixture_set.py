@@ -7,6 +7,10 @@
 | `truth.npz` | `truth` (chunks, frames, tags) bool, `tags` | evaluation only |
 | `events.csv` | the events behind the truth, with source and origin | evaluation only |
 | `manifest.json` | how it was made | the checkpoint and the model card |
+
+A set of labelled recordings (`chunk_files.write_set`) has the first two and the last. Its manifest names
+the `separator` between label codes of any length, and where its `shares` column holds what share of the
+annotators heard each label (`c=1;v=0.333333`), says `has_shares`.
 """
 
 import csv
@@ -35,28 +39,41 @@ class WeakSet:
         waveforms: (chunks, samples) int16, memory-mapped.
         labels: one set of label codes a chunk.
         manifest: how the set was made.
+        shares: by label code, the share of annotators who heard it, for each chunk; None if unknown.
     """
 
     path: Path
     waveforms: NDArray[np.int16]
     labels: tuple[frozenset[str], ...]
     manifest: dict[str, Any]
+    shares: tuple[dict[str, float], ...] | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
 
-    def targets(self, codes: Sequence[str]) -> NDArray[np.float32]:
+    def targets(self, codes: Sequence[str], soft: bool = False) -> NDArray[np.float32]:
         """(chunks, labels) float32, one where the chunk has the label.
 
+        Args:
+            codes: the labels, in order.
+            soft: instead, the share of annotators who heard it.
+
         Raises:
-            MixtureSetError: the set has a label that is not among `codes`.
+            MixtureSetError: the set has a label that is not among `codes`, or no shares.
         """
-        unknown = set().union(*self.labels) - set(codes)
+        if soft and self.shares is None:
+            raise MixtureSetError(f"{self.path} does not tell what each annotator heard")
+        known = self.shares if soft and self.shares is not None else self.labels
+        unknown: set[str] = set().union(*known) - set(codes)
         if unknown:
             raise MixtureSetError(
                 f"{self.path} has the labels {sorted(unknown)}, the model only {list(codes)}"
             )
-        return np.array([[code in labels for code in codes] for labels in self.labels], dtype=np.float32)
+        rows = [
+            [shares.get(code, 0.0) if isinstance(shares, dict) else code in shares for code in codes]
+            for shares in known
+        ]
+        return np.array(rows, dtype=np.float32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,21 +90,34 @@ class Truth:
 
 
 def read_weak_set(path: Path) -> WeakSet:
-    """Open a folder written by `python -m model_export mixtures`.
+    """Open a folder written by `python -m model_export mixtures` or by `chunk_files.write_set`.
 
     Raises:
         MixtureSetError: a file is missing or the counts differ.
     """
     try:
         waveforms = np.load(path / "waveforms.npy", mmap_mode="r")
-        with (path / "labels.csv").open(newline="", encoding="utf-8") as file:
-            labels = tuple(frozenset(row["labels"]) for row in csv.DictReader(file))
         manifest: dict[str, Any] = json.loads((path / "manifest.json").read_text(encoding="utf-8"))
+        with (path / "labels.csv").open(newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+        separator = manifest.get("separator")
+        labels = tuple(_codes(row["labels"], separator) for row in rows)
+        shares = tuple(_shares(row["shares"]) for row in rows) if manifest.get("has_shares") else None
     except (OSError, KeyError, ValueError) as error:
         raise MixtureSetError(f"{path} is no complete set of mixtures: {error}") from error
     if len(labels) != len(waveforms):
         raise MixtureSetError(f"{path} has {len(waveforms)} waveforms and {len(labels)} labels")
-    return WeakSet(path, waveforms, labels, manifest)
+    return WeakSet(path, waveforms, labels, manifest, shares)
+
+
+def _codes(text: str, separator: str | None) -> frozenset[str]:
+    """Of one row; without a separator each letter is a code."""
+    return frozenset(text) if separator is None else frozenset(filter(None, text.split(separator)))
+
+
+def _shares(text: str) -> dict[str, float]:
+    pairs = (part.split("=") for part in text.split(";") if part)
+    return {code: float(share) for code, share in pairs}
 
 
 def read_truth(path: Path) -> Truth:

@@ -1,0 +1,118 @@
+"""Recordings on disk as a set that training reads: cut, mixed down, resampled, with their weak labels."""
+
+import csv
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import soundfile
+import soxr
+from numpy.lib.format import open_memmap
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from service.engine.errors import AttLocError
+
+SEPARATOR = ";"
+_FULL_SCALE = 32768
+
+
+class RecordingError(AttLocError):
+    """A recording that is missing or cannot be read."""
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledChunk:
+    """A stretch of a recording and what is known to occur in it.
+
+    Attributes:
+        path: of the recording.
+        labels: codes; they hold no `;` and no `=`.
+        start_s: where the chunk begins.
+        shares: by code, the share of annotators who heard it, where several were asked.
+    """
+
+    path: Path
+    labels: frozenset[str]
+    start_s: float = 0.0
+    shares: Mapping[str, float] | None = None
+
+
+def load_chunk(path: Path, start_s: float, seconds: float, sample_rate: int) -> NDArray[np.float32]:
+    """(samples,) float32, full scale 1: the mean of the channels at `sample_rate`, silence after its end.
+
+    Raises:
+        RecordingError: it cannot be read.
+    """
+    try:
+        with soundfile.SoundFile(path) as file:
+            file.seek(min(round(start_s * file.samplerate), file.frames))
+            read = file.read(math.ceil(seconds * file.samplerate), dtype="float32", always_2d=True)
+            rate = file.samplerate
+    except (OSError, soundfile.LibsndfileError) as error:
+        raise RecordingError(f"cannot read the recording {path}: {error}") from error
+    mono = read.mean(axis=1)
+    if rate != sample_rate:
+        mono = soxr.resample(mono, rate, sample_rate, "HQ")
+    samples = round(seconds * sample_rate)
+    chunk = np.zeros(samples, dtype=np.float32)
+    chunk[: len(mono)] = mono[:samples]
+    return chunk
+
+
+def write_set(
+    out: Path,
+    chunks: Sequence[LabelledChunk],
+    seconds: float,
+    sample_rate: int,
+    origin: str,
+    more: Mapping[str, Any] | None = None,
+) -> None:
+    """Write `waveforms.npy`, `labels.csv` and `manifest.json`; the manifest last, as the sign of a whole set.
+
+    Args:
+        out: folder, made where missing.
+        chunks: at least one.
+        seconds: of each; shorter recordings are followed by silence.
+        sample_rate: hertz.
+        origin: what the recordings are, for the model card.
+        more: into the manifest.
+
+    Raises:
+        RecordingError: a recording cannot be read, or there is none.
+    """
+    if not chunks:
+        raise RecordingError(f"nothing to write into {out}: no chunk")
+    out.mkdir(parents=True, exist_ok=True)
+    manifest_file = out / "manifest.json"
+    manifest_file.unlink(missing_ok=True)
+    for stale in out.glob("features-*.npy"):
+        stale.unlink()
+    shape = (len(chunks), round(seconds * sample_rate))
+    waveforms = open_memmap(out / "waveforms.npy", mode="w+", dtype=np.int16, shape=shape)
+    for row, chunk in enumerate(tqdm(chunks, out.name, unit="chunk", disable=None)):
+        scaled = load_chunk(chunk.path, chunk.start_s, seconds, sample_rate) * _FULL_SCALE
+        waveforms[row] = scaled.round().clip(-_FULL_SCALE, _FULL_SCALE - 1)
+    waveforms.flush()
+    with (out / "labels.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["chunk", "labels", "shares"])
+        for row, chunk in enumerate(chunks):
+            shares = [f"{code}={share:.6g}" for code, share in sorted((chunk.shares or {}).items())]
+            writer.writerow([row, SEPARATOR.join(sorted(chunk.labels)), SEPARATOR.join(shares)])
+    manifest = {
+        "split": origin,
+        "style": {"name": "recordings"},
+        "count": len(chunks),
+        "seed": None,
+        "sample_rate": sample_rate,
+        "chunk_seconds": seconds,
+        "separator": SEPARATOR,
+        "has_shares": any(chunk.shares is not None for chunk in chunks),
+        **(more or {}),
+    }
+    manifest_file.write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")

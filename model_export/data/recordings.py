@@ -1,0 +1,194 @@
+"""`python -m model_export recordings`: a table of files and tags, any vocabulary, as sets to train on.
+
+The table is CSV with the columns `file` (relative to the table's folder) and `labels` (codes separated by
+`;` or `,`; empty where nothing of the vocabulary occurs). The vocabulary is every code that occurs, or a
+second table with the columns `code`, `name` and, if wanted, `scored` (`yes` or `no`), which fixes the order.
+"""
+
+import csv
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import soundfile
+import typer
+
+from model_export.data.chunk_files import LabelledChunk, RecordingError, write_set
+from model_export.data.labels import CHIME_HOME
+from service.engine.card import Label
+
+
+class TableError(RecordingError):
+    """A table of recordings or labels that is not of the form above."""
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledFile:
+    """A row of the table."""
+
+    path: Path
+    labels: frozenset[str]
+
+
+def read_table(table: Path) -> list[LabelledFile]:
+    """The rows of a table of files and tags.
+
+    Raises:
+        TableError: it cannot be read, has no rows or lacks a column, or a file does not exist.
+    """
+    files = []
+    for line, row in enumerate(_rows(table, ("file", "labels")), start=2):
+        path = table.parent / row["file"]
+        if not path.is_file():
+            raise TableError(f"{table}, line {line}: there is no file {path}")
+        codes = frozenset(filter(None, (code.strip() for code in re.split("[;,]", row["labels"]))))
+        if any("=" in code for code in codes):
+            raise TableError(
+                f"{table}, line {line}: a label code must not contain '=', as {sorted(codes)} do"
+            )
+        files.append(LabelledFile(path, codes))
+    return files
+
+
+def read_vocabulary(table: Path) -> list[Label]:
+    """Labels, in order, from a table with the columns `code`, `name` and perhaps `scored`.
+
+    Raises:
+        TableError: it is not such a table.
+    """
+    labels = []
+    for line, row in enumerate(_rows(table, ("code", "name")), start=2):
+        scored = (row.get("scored") or "yes").strip().lower()
+        if scored not in ("yes", "no"):
+            raise TableError(f"{table}, line {line}: scored is 'yes' or 'no', not {scored!r}")
+        labels.append(Label(row["code"].strip(), row["name"].strip(), scored == "yes"))
+    codes = [label.code for label in labels]
+    if len(set(codes)) != len(codes):
+        raise TableError(f"{table} names a code twice: {sorted(c for c in set(codes) if codes.count(c) > 1)}")
+    return labels
+
+
+def _rows(table: Path, columns: tuple[str, ...]) -> list[dict[str, str]]:
+    try:
+        with table.open(newline="", encoding="utf-8-sig") as file:
+            rows = list(csv.DictReader(file, restval=""))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise TableError(f"cannot read the table {table}: {error}") from error
+    missing = [column for column in columns if not rows or column not in rows[0]]
+    if missing:
+        raise TableError(f"{table} needs rows with the columns {', '.join(columns)}; missing: {missing}")
+    return rows
+
+
+def chunks_of(files: Sequence[LabelledFile], seconds: float) -> list[LabelledChunk]:
+    """Cut recordings into chunks, each of which takes all the labels of its recording.
+
+    A rest shorter than half a chunk is dropped, unless it is all there is.
+
+    Raises:
+        RecordingError: a file is no recording.
+    """
+    chunks = []
+    for file in files:
+        try:
+            duration = soundfile.info(file.path).duration
+        except (OSError, soundfile.LibsndfileError) as error:
+            raise RecordingError(f"cannot read the recording {file.path}: {error}") from error
+        count = max(1, int(duration / seconds + 0.5))
+        chunks += [LabelledChunk(file.path, file.labels, number * seconds) for number in range(count)]
+    return chunks
+
+
+def held_back(
+    files: Sequence[LabelledFile], share: float, seed: int
+) -> tuple[list[LabelledFile], list[LabelledFile]]:
+    """Part files at random into those to learn from and those to select by, at least one each."""
+    count = min(max(1, round(share * len(files))), len(files) - 1)
+    chosen = set(np.random.default_rng(seed).permutation(len(files))[:count].tolist())
+    parts: tuple[list[LabelledFile], list[LabelledFile]] = ([], [])
+    for number, file in enumerate(files):
+        parts[number in chosen].append(file)
+    return parts
+
+
+def vocabulary_of(folders: Sequence[Path]) -> list[dict[str, Any]] | None:
+    """The labels of sets that bring their own, as plain values in order; None if none of them does.
+
+    Raises:
+        RecordingError: a folder has no manifest.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    own = False
+    for folder in folders:
+        try:
+            manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise RecordingError(f"{folder} is no complete set: {error}") from error
+        own |= "vocabulary" in manifest
+        for label in manifest.get("vocabulary", [asdict(label) for label in CHIME_HOME]):
+            found.setdefault(label["code"], label)
+    return list(found.values()) if own else None
+
+
+def make_sets(
+    table: Path,
+    out: Path,
+    vocabulary: Path | None,
+    validation_share: float,
+    seconds: float,
+    sample_rate: int,
+    seed: int,
+) -> list[Path]:
+    """Write the table's recordings into `out`, or into `train` and `validation` below it.
+
+    Raises:
+        TableError: a table is not as described above, or a label is not in the vocabulary.
+        RecordingError: a recording cannot be read.
+    """
+    files = read_table(table)
+    used = frozenset[str]().union(*(file.labels for file in files))
+    labels = read_vocabulary(vocabulary) if vocabulary else [Label(code, code) for code in sorted(used)]
+    unknown = used - {label.code for label in labels}
+    if unknown:
+        raise TableError(f"{table} has the labels {sorted(unknown)}, which {vocabulary} does not name")
+    if not labels:
+        raise TableError(f"{table} has no label at all")
+    if validation_share and len(files) < 2:
+        raise TableError(f"{table} has one recording; to hold some back takes two")
+    parts = {out: files}
+    if validation_share:
+        parts = dict(
+            zip((out / "train", out / "validation"), held_back(files, validation_share, seed), strict=True)
+        )
+    more = {"table": table.name, "vocabulary": [asdict(label) for label in labels]}
+    for folder, of in parts.items():
+        write_set(folder, chunks_of(of, seconds), seconds, sample_rate, "own", more)
+    return list(parts)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+
+    @app.command()
+    def recordings(
+        table: Annotated[Path, typer.Argument(help="CSV with the columns file,labels")],
+        out: Annotated[Path, typer.Option(help="folder of the set")],
+        vocabulary: Annotated[
+            Path | None,
+            typer.Option(help="CSV with the columns code,name[,scored] [default: codes that occur]"),
+        ] = None,
+        validation_share: Annotated[
+            float,
+            typer.Option(min=0.0, max=0.9, help="of the files, into OUT/validation; the rest OUT/train"),
+        ] = 0.0,
+        chunk_seconds: Annotated[float, typer.Option(min=0.1, help="longer recordings are cut")] = 4.0,
+        sample_rate: Annotated[int, typer.Option(min=1000, help="hertz; the front-end's")] = 16_000,
+        seed: Annotated[int, typer.Option(help="of what is held back")] = 0,
+    ) -> None:
+        """Make sets to train on from your own labelled recordings."""
+        for folder in make_sets(table, out, vocabulary, validation_share, chunk_seconds, sample_rate, seed):
+            typer.echo(f"wrote {folder}")

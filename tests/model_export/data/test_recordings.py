@@ -1,0 +1,153 @@
+"""A user's own table of files and tags, from the CSV to an exported graph by the ordinary commands."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from typer.testing import CliRunner
+
+from model_export.__main__ import create_app
+from model_export.data.chunk_files import RecordingError
+from model_export.data.mixture_set import MixtureSetError, read_weak_set
+from model_export.data.recordings import (
+    TableError,
+    chunks_of,
+    held_back,
+    make_sets,
+    read_table,
+    read_vocabulary,
+    vocabulary_of,
+)
+from model_export.graph_file import read_card
+from service.engine.bundle import Bundle
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    """Twelve recordings, one of them of 2.2 s, of three kinds; the label codes are words."""
+    random = np.random.default_rng(0)
+    rows = ["file,labels"]
+    for number in range(12):
+        seconds = 2.2 if number == 0 else 0.9
+        sound = 0.1 * random.standard_normal(round(16_000 * seconds))
+        soundfile.write(tmp_path / f"{number}.wav", sound, 16_000)
+        rows.append(f"{number}.wav,{('dog', 'dog; tap water', '', '/m/0x')[number % 4]}")
+    (tmp_path / "table.csv").write_text("\n".join(rows))
+    return tmp_path / "table.csv"
+
+
+def test_a_table_is_read_in_order_with_either_separator(table: Path) -> None:
+    files = read_table(table)
+    assert [file.path.name for file in files[:2]] == ["0.wav", "1.wav"]
+    assert [file.labels for file in files[:4]] == [{"dog"}, {"dog", "tap water"}, frozenset(), {"/m/0x"}]
+    table.write_text('file,labels\n1.wav,"a,b"\n')
+    assert read_table(table)[0].labels == {"a", "b"}
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("file,labels\nnone.wav,a\n", "line 2: there is no file"),
+        ("file,tags\n1.wav,a\n", r"missing: \['labels'\]"),
+        ("file,labels\n", "needs rows"),
+        ("file,labels\n1.wav,a=b\n", "must not contain '='"),
+    ],
+)
+def test_a_wrong_table_is_refused(table: Path, text: str, says: str) -> None:
+    table.write_text(text)
+    with pytest.raises(TableError, match=says):
+        read_table(table)
+
+
+def test_a_vocabulary_fixes_order_names_and_what_is_scored(tmp_path: Path, table: Path) -> None:
+    names = tmp_path / "names.csv"
+    names.write_text("code,name,scored\ntap water,Tap,\ndog,Dog,yes\n/m/0x,Other,no\n")
+    assert [(label.code, label.name, label.scored) for label in read_vocabulary(names)] == [
+        ("tap water", "Tap", True),
+        ("dog", "Dog", True),
+        ("/m/0x", "Other", False),
+    ]
+    make_sets(table, tmp_path / "set", names, 0.0, 1.0, 16_000, 0)
+    vocabulary = vocabulary_of([tmp_path / "set"])
+    assert vocabulary is not None
+    assert [label["code"] for label in vocabulary] == ["tap water", "dog", "/m/0x"]
+    names.write_text("code,name\ndog,Dog\n")
+    with pytest.raises(TableError, match=r"\['/m/0x', 'tap water'\], which .*names\.csv does not name"):
+        make_sets(table, tmp_path / "set", names, 0.0, 1.0, 16_000, 0)
+    names.write_text("code,name\ndog,Dog\ndog,Dog\n")
+    with pytest.raises(TableError, match="twice"):
+        read_vocabulary(names)
+    names.write_text("code,name,scored\ndog,Dog,maybe\n")
+    with pytest.raises(TableError, match="'maybe'"):
+        read_vocabulary(names)
+
+
+def test_long_recordings_are_cut_and_short_rests_dropped(table: Path, tmp_path: Path) -> None:
+    files = read_table(table)
+    chunks = chunks_of(files[:2], 1.0)
+    assert [(chunk.path.name, chunk.start_s) for chunk in chunks] == [
+        ("0.wav", 0.0),
+        ("0.wav", 1.0),
+        ("1.wav", 0.0),
+    ]
+    assert all(chunk.labels == {"dog"} for chunk in chunks[:2])
+    make_sets(table, tmp_path / "set", None, 0.0, 1.0, 16_000, 0)
+    weak = read_weak_set(tmp_path / "set")
+    whole, _ = soundfile.read(tmp_path / "0.wav", dtype="int16")
+    assert (weak.waveforms[0] == whole[:16_000]).all()
+    assert (weak.waveforms[1] == whole[16_000:32_000]).all()
+    assert (weak.waveforms[2][14_400:] == 0).all()
+    assert weak.labels[2] == {"dog", "tap water"}
+    codes = ["/m/0x", "dog", "tap water"]
+    assert weak.targets(codes)[:3].tolist() == [[0, 1, 0], [0, 1, 0], [0, 1, 1]]
+    with pytest.raises(MixtureSetError, match="what each annotator heard"):
+        weak.targets(codes, soft=True)
+
+
+def test_what_is_held_back_is_seeded_and_whole(table: Path) -> None:
+    files = read_table(table)
+    kept, back = held_back(files, 0.25, seed=1)
+    assert (len(kept), len(back)) == (9, 3)
+    assert sorted([*kept, *back], key=files.index) == files
+    assert (kept, back) == held_back(files, 0.25, seed=1)
+    assert (kept, back) != held_back(files, 0.25, seed=2)
+
+
+def test_a_file_that_is_no_recording_is_named(table: Path, tmp_path: Path) -> None:
+    (tmp_path / "1.wav").write_text("hello")
+    with pytest.raises(RecordingError, match=r"1\.wav"):
+        make_sets(table, tmp_path / "set", None, 0.0, 1.0, 16_000, 0)
+
+
+@pytest.mark.filterwarnings("ignore::lightning.fabric.utilities.rank_zero.LightningDeprecationWarning")
+@pytest.mark.filterwarnings("ignore::lightning.pytorch.utilities.warnings.PossibleUserWarning")
+@pytest.mark.filterwarnings("ignore:.*isinstance.treespec, LeafSpec.*")
+@pytest.mark.filterwarnings("ignore:Checkpoint directory .* exists")
+def test_three_commands_lead_from_a_table_to_a_graph(table: Path, tmp_path: Path) -> None:
+    config = tmp_path / "config.json"
+    config.write_text('{"network": {"filters": 4, "gru_units": 3, "gru_layers": 1, "hidden": 5}}')
+
+    def run(*arguments: str) -> None:
+        result = CliRunner().invoke(create_app(), arguments, catch_exceptions=False)
+        assert result.exit_code == 0, result.output
+
+    run(
+        "recordings",
+        str(table),
+        "--out",
+        f"{tmp_path}/own",
+        "--validation-share",
+        "0.3",
+        "--chunk-seconds",
+        "1",
+    )
+    sets = ("--train", f"{tmp_path}/own/train", "--validation", f"{tmp_path}/own/validation")
+    options = ("--config", str(config), "--epochs", "1", "--batch-size", "4", "--threads", "1")
+    run("train", *sets, *options, "--out", f"{tmp_path}/run", "--network", "cgrnn")
+    run("export", f"{tmp_path}/run/best.ckpt", "--out", f"{tmp_path}/own.onnx")
+    card = read_card(tmp_path / "own.onnx")
+    assert [label.code for label in card.labels] == ["/m/0x", "dog", "tap water"]
+    assert (card.name, card.window_seconds) == ("cgrnn", 1.0)
+    bundle = Bundle.load(tmp_path / "own.onnx", device="cpu")
+    assert bundle.run(np.zeros((1, 16_000), dtype=np.float32)).tags.shape == (1, 3)

@@ -1,0 +1,113 @@
+"""Every system learns, is stored and answers by the same trainer; for one epoch, tiny."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from model_export.checkpoint import load_checkpoint
+from model_export.config import TrainConfig
+from model_export.data.chime_home import ChimeHome
+from model_export.data.chunk_files import write_set
+from model_export.data.mixture_set import MixtureSetError, read_weak_set
+from model_export.models.gmm import GMM
+from model_export.models.registry import SYSTEMS
+from model_export.models.waveform_tagger import WaveformTagger
+from model_export.train import read_config, train
+
+SIZES: dict[str, dict[str, Any]] = {
+    "att_loc_cgrnn": {"filters": 4, "gru_units": 3, "gru_layers": 1, "hidden": 5},
+    "att_cgrnn": {"filters": 4, "gru_units": 3, "gru_layers": 1, "hidden": 5},
+    "cgrnn": {"filters": 4, "gru_units": 3, "gru_layers": 1, "hidden": 5},
+    "mel_cnn": {"maps": 2, "hidden": 4},
+    "cqt_cnn": {"kernels": 1, "hidden": 4},
+    "dae_dnn": {"dae_hidden": 4, "bottleneck": 2, "hidden": [4, 4]},
+    "gmm": {"components": 2, "coefficients": 4},
+}
+
+# Lightning advises on workers, intervals and folders, and touches a pytree interface of torch's past.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::lightning.fabric.utilities.rank_zero.LightningDeprecationWarning"),
+    pytest.mark.filterwarnings("ignore::lightning.pytorch.utilities.warnings.PossibleUserWarning"),
+    pytest.mark.filterwarnings("ignore:.*isinstance.treespec, LeafSpec.*"),
+    pytest.mark.filterwarnings("ignore:Checkpoint directory .* exists"),
+]
+
+
+def tiny(name: str) -> TrainConfig:
+    fields = {"network": {"name": name} | SIZES[name], "epochs": 1, "batch_size": 8, "threads": 1}
+    return TrainConfig.from_dict(fields)
+
+
+@pytest.mark.parametrize("name", SYSTEMS)
+def test_a_run_leaves_a_checkpoint_whose_network_has_learned(
+    name: str, mixtures: Path, tmp_path: Path
+) -> None:
+    config = tiny(name)
+    checkpoint = load_checkpoint(train(config, [mixtures], [mixtures], tmp_path / "run", progress=False))
+    assert checkpoint.config == config
+    assert 0 <= checkpoint.data["figures"]["eer"] <= 1
+    (line,) = (tmp_path / "run" / "epochs.jsonl").read_text().splitlines()
+    assert "tiny-set/eer" in line or "eer" in json.loads(line)
+    torch.manual_seed(config.seed)
+    untrained = WaveformTagger.build(config.frontend, config.network).state_dict()
+    learned = checkpoint.tagger.state_dict()
+    assert any(not torch.equal(learned[key], value) for key, value in untrained.items() if "network" in key)
+    waveforms = torch.from_numpy(read_weak_set(mixtures).waveforms[:3] / np.float32(32768))
+    tags = checkpoint.tagger(waveforms).tags
+    assert tags.shape == (3, len(config.labels))
+    assert torch.isfinite(tags).all()
+
+
+def test_the_mixtures_are_fitted_to_unstandardized_features(mixtures: Path, tmp_path: Path) -> None:
+    tagger = load_checkpoint(
+        train(tiny("gmm"), [mixtures], [mixtures], tmp_path / "run", progress=False)
+    ).tagger
+    assert isinstance(tagger.network, GMM)
+    assert torch.equal(tagger.frontend.scale, torch.ones(40))
+    assert tagger.network.offsets.abs().min() > 0
+
+
+def test_soft_labels_are_what_the_annotators_heard(chime_home: Path, tmp_path: Path) -> None:
+    home = ChimeHome.open(chime_home)
+    chunks = home.labelled(home.names("evaluation", "refined"))
+    write_set(tmp_path / "set", chunks, 4.0, 16_000, "CHiME-Home")
+    hard = replace(tiny("cgrnn"), batch_size=4)
+    runs = {
+        soft: load_checkpoint(
+            train(
+                replace(hard, soft_labels=soft),
+                [tmp_path / "set"],
+                [tmp_path / "set"],
+                tmp_path / f"run-{soft}",
+                progress=False,
+            )
+        ).tagger.state_dict()
+        for soft in (False, True)
+    }
+    name = "network.output.bias"
+    assert not torch.equal(runs[False][name], runs[True][name])
+
+
+def test_sets_that_cannot_be_learned_from_are_refused(mixtures: Path, tmp_path: Path) -> None:
+    config = replace(tiny("cgrnn"), batch_size=17)
+    with pytest.raises(MixtureSetError, match="16 training chunks do not fill a batch of 17"):
+        train(config, [mixtures], [mixtures], tmp_path / "run", progress=False)
+    config = TrainConfig.from_dict({"frontend": {"sample_rate": 8_000}})
+    with pytest.raises(MixtureSetError, match="16000 Hz, the front-end at 8000"):
+        train(config, [mixtures], [mixtures], tmp_path / "run", progress=False)
+    with pytest.raises(MixtureSetError, match="what each annotator heard"):
+        train(replace(tiny("cgrnn"), soft_labels=True), [mixtures], [mixtures], tmp_path, progress=False)
+
+
+def test_a_named_network_and_the_sets_labels_make_the_configuration(tmp_path: Path) -> None:
+    (tmp_path / "c.json").write_text('{"network": {"hidden": 7}, "epochs": 3}')
+    labels = [{"code": "dog", "name": "Dog", "scored": True}, {"code": "cat", "name": "Cat", "scored": True}]
+    config = read_config(tmp_path / "c.json", {"seed": 5}, "att_cgrnn", labels)
+    expected = {"labels": labels, "network": {"name": "att_cgrnn", "hidden": 7}, "epochs": 3, "seed": 5}
+    assert config == TrainConfig.from_dict(expected)
+    assert config.network.labels == 2
