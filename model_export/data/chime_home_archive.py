@@ -1,0 +1,42 @@
+"""Getting CHiME-Home: 4.16 GB from the Internet Archive, checked and unpacked."""
+
+import logging
+import tarfile
+from pathlib import Path
+
+import pooch
+
+from model_export.data.chime_home import ChimeHome, ChimeHomeError
+
+URL = "https://archive.org/download/chime-home/chime_home.tar.gz"
+CHECKSUM = "md5:9ce9d584e229b465b3aa08db2d7fee67"
+_LOG = logging.getLogger(__name__)
+
+
+def fetch_chime_home(
+    folder: Path, url: str = URL, checksum: str = CHECKSUM, progress: bool = True
+) -> ChimeHome:
+    """The data set in `folder`, downloaded into it first unless it is there.
+
+    The archive stays beside the unpacked files; a partial download is not taken for a whole one.
+
+    Args:
+        folder: made where missing.
+        url: of the archive.
+        checksum: `algorithm:digest` of it.
+        progress: show a progress bar.
+
+    Raises:
+        ChimeHomeError: the download fails, has another checksum or is not the data set.
+    """
+    try:
+        return ChimeHome.open(folder)
+    except ChimeHomeError:
+        _LOG.info("%s does not hold CHiME-Home: downloading %s", folder, url)
+    try:
+        archive = pooch.retrieve(url, checksum, url.rpartition("/")[2], folder, progressbar=progress)
+        with tarfile.open(archive) as file:
+            file.extractall(folder, filter="data")
+    except (OSError, ValueError, tarfile.TarError) as error:
+        raise ChimeHomeError(f"cannot get CHiME-Home from {url}: {error}") from error
+    return ChimeHome.open(folder)
