@@ -98,14 +98,15 @@ def measure(name: str, ask: Callable[[], object], rounds: int = ROUNDS) -> None:
         ask()
         times_ms.append(1000 * (time.perf_counter() - start))
     cuts = statistics.quantiles(times_ms, n=100)
-    print(f"  {name:58} p50 {cuts[49]:7.2f}  p95 {cuts[94]:7.2f}  p99 {cuts[98]:7.2f} ms", flush=True)
+    sys.stdout.write(f"  {name:58} p50 {cuts[49]:7.2f}  p95 {cuts[94]:7.2f}  p99 {cuts[98]:7.2f} ms\n")
+    sys.stdout.flush()
 
 
 def run(name: str, url: str, number: int) -> None:
     """Fill a database and ask it."""
     begun = time.perf_counter()
     fill(url, number)
-    print(f"{name}: {number} events written in {time.perf_counter() - begun:.0f} s")
+    sys.stdout.write(f"{name}: {number} events written in {time.perf_counter() - begun:.0f} s\n")
     timeline = Timeline.open(url)
     length_s = number / EVENTS_A_RECORDING * SECONDS_A_RECORDING
     rng = random.Random(1)
