@@ -9,7 +9,18 @@ from importlib.metadata import version
 from fastapi import FastAPI
 from starlette.middleware import Middleware
 
-from service.api import events, health, localize, model, openapi, problems, recordings, sources, tag
+from service.api import (
+    events,
+    health,
+    inference,
+    localize,
+    model,
+    openapi,
+    problems,
+    recordings,
+    sources,
+    tag,
+)
 from service.api.edge import Edge
 from service.api.guard import Guard
 from service.api.keys import KeyRing
@@ -27,6 +38,7 @@ ROUTERS = (
     events.router,
     localize.router,
     recordings.router,
+    inference.router,
     sources.router,
     model.router,
     health.router,
@@ -35,6 +47,7 @@ TAGS = [
     {"name": "tagging", "description": "A recording in; tags, events and curves out."},
     {"name": "timeline", "description": "What was heard, on the clock."},
     {"name": "model", "description": "The model that answers."},
+    {"name": "inference", "description": "The graph itself, by the Open Inference Protocol."},
     {"name": "operation", "description": "Probes and metrics."},
 ]
 

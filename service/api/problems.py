@@ -140,4 +140,6 @@ def _response(
         "request_id": context.request_id if context else None,
         **more,
     }
+    if instance.startswith("/v2/"):
+        document["error"] = detail  # where clients of the Open Inference Protocol look
     return Response(orjson.dumps(document), status, dict(headers or {}), MEDIA_TYPE)

@@ -216,3 +216,4 @@ class Problem(Document):
     request_id: str | None
     retry_after: float | None = Field(None, description="Seconds, with 429 and 503.")
     errors: list[Complaint] | None = Field(None, description="With 422.")
+    error: str | None = Field(None, description="The same as `detail`, below /v2.")

@@ -1,0 +1,178 @@
+"""The Open Inference Protocol, version 2: the graph itself, for clients that know the protocol.
+
+Its windows wait in the same queue as everybody's. What it answers is the graph's own: no limits of the
+decoder, no stitching, no events.
+"""
+
+import threading
+import time
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Annotated
+
+import numpy as np
+from fastapi import APIRouter, Path, Request, Response
+from numpy.typing import NDArray
+
+from service.api.errors import Complaint, InvalidRequestError, MediaTypeError, NotFoundError
+from service.api.openapi import refusals
+from service.api.render import json_response
+from service.api.state import Phase, Service, service_of
+from service.api.tensors import DATATYPE, INPUT, OUTPUTS, read_request, write_answer
+from service.api.upload import Pace, pieces
+from service.api.watch import Watch
+from service.engine.bundle import Bundle, Outputs
+from service.engine.tagger import Tagger
+from service.engine.windows import Window
+
+router = APIRouter(tags=["inference"], prefix="/v2")
+
+MAX_BYTES = 64 * 1024 * 1024
+MAX_BATCH = 256
+# A graph of recurrent layers takes memory with every frame; whoever has more posts a recording to /tag.
+MAX_WINDOWS = 15
+JSON_LENGTH = "inference-header-content-length"
+
+ModelName = Annotated[str, Path(examples=["att_loc_cgrnn"])]
+
+
+@router.get("/health/live", response_class=Response, summary="Is the server alive?")
+async def live(request: Request) -> Response:
+    """200, or 503 once only a restart can help."""
+    return Response(status_code=200 if service_of(request).live else 503)
+
+
+@router.get("/health/ready", response_class=Response, summary="Is the server ready?")
+async def ready(request: Request) -> Response:
+    """200 once its model is."""
+    return Response(status_code=200 if _is_ready(service_of(request)) else 503)
+
+
+@router.get("", response_class=Response, responses=refusals(503), summary="Server metadata")
+async def server() -> Response:
+    """Name, version and extensions of the server."""
+    return json_response(
+        {"name": "attloc", "version": version("attloc"), "extensions": ["binary_tensor_data"]}
+    )
+
+
+@router.get("/models/{name}/versions/{model_version}", include_in_schema=False)
+@router.get("/models/{name}", response_class=Response, responses=refusals(404, 503), summary="Model metadata")
+async def metadata(request: Request, name: ModelName) -> Response:
+    """Names, types and shapes of the model's inputs and outputs; -1 is any length."""
+    bundle = _named(request, name)
+    labels = len(bundle.card.labels)
+    shapes = {"tags": [-1, labels], "attention": [-1, -1]} | {each: [-1, -1, labels] for each in OUTPUTS[2:]}
+    return json_response(
+        {
+            "name": name,
+            "versions": [bundle.version],
+            "platform": "onnxruntime_onnx",
+            "inputs": [{"name": INPUT, "datatype": DATATYPE, "shape": [-1, -1]}],
+            "outputs": [{"name": each, "datatype": DATATYPE, "shape": shapes[each]} for each in OUTPUTS],
+        }
+    )
+
+
+@router.get("/models/{name}/versions/{model_version}/ready", include_in_schema=False)
+@router.get(
+    "/models/{name}/ready",
+    response_class=Response,
+    responses=refusals(404, 503),
+    summary="Is the model ready?",
+)
+async def model_ready(request: Request, name: ModelName) -> Response:
+    """200 once it takes inputs."""
+    service = service_of(request)
+    _named(request, name)
+    return Response(status_code=200 if _is_ready(service) else 503)
+
+
+@router.post("/models/{name}/versions/{model_version}/infer", include_in_schema=False)
+@router.post(
+    "/models/{name}/infer",
+    response_class=Response,
+    responses=refusals(400, 404, 408, 413, 415, 422, 503, 504),
+    summary="Run the model",
+)
+async def infer(request: Request, name: ModelName) -> Response:
+    """Waveforms in, the graph's outputs out; JSON, or JSON followed by binary tensors."""
+    service = service_of(request)
+    tagger = service.tagger
+    _named(request, name)
+    if request.headers.get("content-encoding", "identity") != "identity":
+        raise MediaTypeError("compressed bodies are not taken")
+    tagger.ensure_room()
+    pace = Pace(min(MAX_BYTES, service.pace.max_bytes), service.pace.idle_s)
+    with service.admission.place():
+        body = b"".join([piece async for piece in pieces(request, pace)])
+        deadline = time.monotonic() + service.settings.deadline_s
+        with Watch(request) as gone:
+            return await service.analysing.run(
+                _Run(tagger, deadline, gone).answer, body, _json_length(request)
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """One inference; runs in a worker thread."""
+
+    tagger: Tagger
+    deadline: float
+    gone: threading.Event
+
+    def answer(self, body: bytes, json_length: int | None) -> Response:
+        """Read, run, write."""
+        asked = read_request(body, json_length)
+        bundle = self.tagger.bundle
+        _check(asked.waveforms, bundle)
+        outputs = self._run(asked.waveforms)
+        content, json_length = write_answer(asked, outputs, (bundle.card.name, bundle.version))
+        if json_length is None:
+            return Response(content, media_type="application/json")
+        headers = {JSON_LENGTH: str(json_length)}
+        return Response(content, headers=headers, media_type="application/octet-stream")
+
+    def _run(self, waveforms: NDArray[np.float32]) -> Outputs:
+        scheduler = self.tagger.scheduler
+        rows = [Window(0, np.ascontiguousarray(row, np.float32)) for row in waveforms]
+        with scheduler.admit(len(rows), deadline=self.deadline, cancelled=self.gone) as job:
+            answers = [outputs for _, outputs in job.map(rows)]
+        return Outputs(*(np.concatenate([getattr(each, name) for each in answers]) for name in OUTPUTS))
+
+
+def _is_ready(service: Service) -> bool:
+    return service.phase is Phase.READY and service.healthy
+
+
+def _named(request: Request, name: str) -> Bundle:
+    bundle = service_of(request).loaded.bundle
+    model_version = request.path_params.get("model_version", bundle.version)
+    if (name, model_version) != (bundle.card.name, bundle.version):
+        there = f"{bundle.card.name!r} of version {bundle.version!r}"
+        raise NotFoundError(f"there is no model {name[:64]!r} of that version; there is {there}")
+    return bundle
+
+
+def _check(waveforms: NDArray[np.float32], bundle: Bundle) -> None:
+    card = bundle.card
+    batch, samples = waveforms.shape
+    longest = MAX_WINDOWS * card.window_samples
+    complaints = []
+    if batch > MAX_BATCH:
+        complaints.append(f"{batch} waveforms, allowed are {MAX_BATCH} a request")
+    if not card.n_fft <= samples <= longest:
+        complaints.append(f"{samples} samples a waveform, allowed are {card.n_fft} to {longest}")
+    if not np.isfinite(waveforms).all():
+        complaints.append("samples must be finite numbers")
+    if complaints:
+        raise InvalidRequestError(*(Complaint("body", INPUT, text) for text in complaints))
+
+
+def _json_length(request: Request) -> int | None:
+    text = request.headers.get(JSON_LENGTH)
+    if text is None:
+        return None
+    if not text.isascii() or not text.isdigit() or len(text) > 12:
+        raise InvalidRequestError(Complaint("header", JSON_LENGTH, "must be a number of bytes"))
+    return int(text)

@@ -1,0 +1,235 @@
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from service.api.errors import InvalidRequestError, MalformedBodyError
+from service.api.tensors import OUTPUTS, read_request, write_answer
+from service.engine.bundle import Outputs
+from tests.service.api.serving import Running, tone
+
+INFER = "/v2/models/tiny/infer"
+
+
+@pytest.fixture(scope="module")
+def waveforms() -> NDArray[np.float32]:
+    return np.stack([tone(0.5, hertz=300), tone(0.5, hertz=900), np.zeros(8000, np.float32)])
+
+
+@pytest.fixture(scope="module")
+def expected(server: Running, waveforms: NDArray[np.float32]) -> Outputs:
+    bundle = server.service.loaded.bundle
+    rows = [bundle.run(row[np.newaxis]) for row in waveforms]
+    return Outputs(*(np.concatenate([getattr(row, name) for row in rows]) for name in OUTPUTS))
+
+
+def in_json(waveforms: NDArray[np.float32], **more: Any) -> dict[str, Any]:
+    tensor = {"name": "waveform", "datatype": "FP32", "shape": list(waveforms.shape)}
+    return {"inputs": [{**tensor, "data": waveforms.ravel().tolist()}], **more}
+
+
+def in_binary(waveforms: NDArray[np.float32], **more: Any) -> tuple[bytes, dict[str, str]]:
+    data = waveforms.astype("<f4").tobytes()
+    tensor = {"name": "waveform", "datatype": "FP32", "shape": list(waveforms.shape)}
+    head = json.dumps(
+        {"inputs": [{**tensor, "parameters": {"binary_data_size": len(data)}}], **more}
+    ).encode()
+    return head + data, {"inference-header-content-length": str(len(head))}
+
+
+def tensors_of(answer: httpx.Response) -> Iterator[tuple[str, NDArray[np.float32]]]:
+    assert answer.status_code == 200, answer.text
+    length = int(answer.headers.get("inference-header-content-length", len(answer.content)))
+    document, at = json.loads(answer.content[:length]), length
+    for output in document["outputs"]:
+        if "data" in output:
+            values = np.array(output["data"], np.float32)
+        else:
+            size = output["parameters"]["binary_data_size"]
+            values = np.frombuffer(answer.content[at : at + size], "<f4")
+            at += size
+        yield output["name"], values.reshape(output["shape"])
+    assert at == len(answer.content)
+
+
+def test_json_in_json_out_to_the_last_bit(
+    client: httpx.Client, waveforms: NDArray[np.float32], expected: Outputs
+) -> None:
+    answer = client.post(INFER, json=in_json(waveforms, id="mine"))
+    got = dict(tensors_of(answer))
+    assert tuple(got) == OUTPUTS
+    for name, tensor in got.items():
+        assert np.array_equal(tensor, getattr(expected, name)), name
+    assert answer.json()["id"] == "mine"
+    assert answer.json()["model_name"] == "tiny"
+
+
+def test_nested_data_are_taken_too(
+    client: httpx.Client, waveforms: NDArray[np.float32], expected: Outputs
+) -> None:
+    document = in_json(waveforms, outputs=[{"name": "tags"}])
+    document["inputs"][0]["data"] = waveforms.tolist()
+    got = dict(tensors_of(client.post(INFER, json=document)))
+    assert np.array_equal(got["tags"], expected.tags)
+    assert set(got) == {"tags"}
+
+
+@pytest.mark.parametrize("mixed", [True, False])
+def test_binary_in_binary_out_to_the_last_bit(
+    client: httpx.Client, waveforms: NDArray[np.float32], expected: Outputs, mixed: bool
+) -> None:
+    outputs = [
+        {"name": "presence", "parameters": {"binary_data": True}},
+        {"name": "tags", "parameters": {"binary_data": not mixed}},
+        {"name": "attention", "parameters": {"binary_data": True}},
+    ]
+    body, headers = in_binary(waveforms, outputs=outputs)
+    answer = client.post(INFER, content=body, headers=headers)
+    for name, tensor in tensors_of(answer):
+        assert np.array_equal(tensor, getattr(expected, name)), name
+
+
+def test_binary_by_default(client: httpx.Client, waveforms: NDArray[np.float32], expected: Outputs) -> None:
+    body, headers = in_binary(waveforms, parameters={"binary_data_output": True})
+    answer = client.post(INFER, content=body, headers=headers)
+    assert answer.headers["content-type"] == "application/octet-stream"
+    for name, tensor in tensors_of(answer):
+        assert np.array_equal(tensor, getattr(expected, name)), name
+
+
+def test_metadata(server: Running, client: httpx.Client) -> None:
+    version = server.service.loaded.bundle.version
+    assert client.get("/v2").json()["name"] == "attloc"
+    document = client.get("/v2/models/tiny").json()
+    assert document == client.get(f"/v2/models/tiny/versions/{version}").json()
+    assert document["versions"] == [version]
+    assert document["inputs"] == [{"name": "waveform", "datatype": "FP32", "shape": [-1, -1]}]
+    assert [output["name"] for output in document["outputs"]] == list(OUTPUTS)
+    for path in ("/v2/health/live", "/v2/health/ready", "/v2/models/tiny/ready"):
+        assert client.get(path).status_code == 200
+    for path in ("/v2/models/other", "/v2/models/tiny/versions/9", "/v2/models/other/ready"):
+        answer = client.get(path)
+        assert answer.status_code == 404
+        assert answer.json()["error"] == answer.json()["detail"]
+
+
+BAD = [
+    ("not JSON", b"{", {}, 400),
+    ("not an object", b"[]", {}, 400),
+    ("no inputs", b"{}", {}, 400),
+    ("two inputs", b'{"inputs": [{}, {}]}', {}, 400),
+    (
+        "another name",
+        b'{"inputs": [{"name": "x", "datatype": "FP32", "shape": [1, 1], "data": [0]}]}',
+        {},
+        400,
+    ),
+    ("too long a head", b"{}", {"inference-header-content-length": "9"}, 400),
+    ("no length", b"{}", {"inference-header-content-length": "-1"}, 422),
+    ("compressed", b"{}", {"content-encoding": "gzip"}, 415),
+]
+
+
+@pytest.mark.parametrize(("body", "headers", "status"), [row[1:] for row in BAD], ids=[row[0] for row in BAD])
+def test_bad_requests(client: httpx.Client, body: bytes, headers: dict[str, str], status: int) -> None:
+    answer = client.post(INFER, content=body, headers=headers)
+    assert answer.status_code == status
+    assert answer.json()["error"]
+
+
+@pytest.mark.parametrize(
+    ("change", "status"),
+    [
+        ({"datatype": "FP64"}, 400),
+        ({"shape": [1, 0]}, 400),
+        ({"shape": [8000]}, 400),
+        ({"shape": [1, 8001]}, 400),
+        ({"shape": [1, True]}, 400),
+        ({"shape": [1, 100], "data": [0.0] * 100}, 422),
+        ({"data": ["x"] * 8000}, 400),
+        ({"data": None}, 400),
+        ({"data": [[1], [2, 3]]}, 400),
+        ({"data": [1e39] * 8000}, 422),
+        ({"parameters": {"binary_data_size": 32_000}}, 400),
+        ({"parameters": []}, 400),
+        ({"shape": [300, 1], "data": [0.0] * 300}, 422),
+    ],
+)
+def test_bad_tensors(client: httpx.Client, change: dict[str, Any], status: int) -> None:
+    document = in_json(tone(0.5)[np.newaxis])
+    document["inputs"][0] |= change
+    answer = client.post(INFER, json=document)
+    assert answer.status_code == status, answer.text
+
+
+def test_an_unknown_output(client: httpx.Client) -> None:
+    answer = client.post(INFER, json=in_json(tone(0.5)[np.newaxis], outputs=[{"name": "logits"}]))
+    assert answer.status_code == 400
+    assert "tags, attention" in answer.json()["error"]
+
+
+JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-3, 3)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=9),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(
+                [
+                    "inputs",
+                    "outputs",
+                    "name",
+                    "datatype",
+                    "shape",
+                    "data",
+                    "parameters",
+                    "binary_data_size",
+                    "id",
+                ]
+            ),
+            inner,
+            max_size=5,
+        )
+    ),
+    max_leaves=20,
+)
+
+
+@given(JSON, st.binary(max_size=40), st.none() | st.integers(-5, 60))
+def test_any_document_is_read_or_refused(document: Any, rest: bytes, length: int | None) -> None:
+    try:
+        asked = read_request(json.dumps(document).encode() + rest, length)
+    except (MalformedBodyError, InvalidRequestError):
+        return
+    assert asked.waveforms.ndim == 2
+
+
+@given(st.integers(1, 3), st.integers(1, 9), st.sets(st.sampled_from(OUTPUTS), min_size=1), st.booleans())
+def test_what_is_written_reads_back(batch: int, frames: int, names: set[str], as_bytes: bool) -> None:
+    random = np.random.default_rng(0)
+    curves = [random.random((batch, frames, 2), np.float32) for _ in range(2)]
+    outputs = Outputs(
+        random.random((batch, 2), np.float32), random.random((batch, frames), np.float32), *curves
+    )
+    waveforms = np.zeros((batch, 4), np.float32)
+    body, headers = in_binary(
+        waveforms, outputs=[{"name": n, "parameters": {"binary_data": as_bytes}} for n in names]
+    )
+    asked = read_request(body, int(headers["inference-header-content-length"]))
+    assert np.array_equal(asked.waveforms, waveforms)
+    content, length = write_answer(asked, outputs, ("m", "1"))
+    made = httpx.Response(
+        200, content=content, headers={"inference-header-content-length": str(length)} if length else {}
+    )
+    assert {name: tensor.tolist() for name, tensor in tensors_of(made)} == {
+        name: getattr(outputs, name).tolist() for name in names
+    }
