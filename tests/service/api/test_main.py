@@ -3,50 +3,57 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Protocol
 
 import httpx
 import pytest
+from typer.testing import CliRunner, Result
 
+from service.__main__ import app
 from service.api.keys import KeyRing
 from service.settings import describe
 from tests.service.api.serving import wav
 
 
-def run(*arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("ATTLOC_")}
-    return subprocess.run(
-        [sys.executable, "-m", "service", *arguments],
-        env=clean | {"COLUMNS": "300"} | settings,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+class Run(Protocol):
+    def __call__(self, *arguments: str, **settings: str) -> Result: ...
 
 
-def test_help_lists_every_setting_with_its_default() -> None:
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Runs a command in this process, with these settings and no others."""
+
+    def invoke(*arguments: str, **settings: str) -> Result:
+        for name in [name for name in os.environ if name.startswith("ATTLOC_")]:
+            monkeypatch.delenv(name)
+        return CliRunner().invoke(app, arguments, env={"COLUMNS": "300", **settings})
+
+    return invoke
+
+
+def test_help_lists_every_setting_with_its_default(run: Run) -> None:
     done = run("--help")
-    assert done.returncode == 0
+    assert done.exit_code == 0
     for name, default, description in describe():
         assert f"{name} ({default})" in done.stdout
         assert description.split()[0] in done.stdout
 
 
 @pytest.mark.parametrize("command", [(), ("serve",), ("tag", "x.wav")])
-def test_an_ill_setting_is_told_without_a_traceback(command: tuple[str, ...]) -> None:
+def test_an_ill_setting_is_told_without_a_traceback(run: Run, command: tuple[str, ...]) -> None:
     done = run(*command, ATTLOC_PORT="eighty", ATTLOC_DEVISE="cpu")
-    assert done.returncode == 2
+    assert done.exit_code == 2
     assert "ATTLOC_PORT='eighty'" in done.stderr
     assert "did you mean ATTLOC_DEVICE" in done.stderr
     assert "Traceback" not in done.stderr
 
 
-def test_files_are_analysed_and_bad_ones_told(tiny_graph: Path, tmp_path: Path) -> None:
+def test_files_are_analysed_and_bad_ones_told(run: Run, tiny_graph: Path, tmp_path: Path) -> None:
     good, text = tmp_path / "good.wav", tmp_path / "text.wav"
     good.write_bytes(wav(1.5))
     text.write_text("no sound")
     done = run("tag", str(good), str(text), str(tmp_path / "missing.wav"), ATTLOC_MODEL=str(tiny_graph))
-    assert done.returncode == 1
+    assert done.exit_code == 1
     assert "1.50 s, 16000 Hz" in done.stdout.replace("\n", "")
     assert "text.wav: " in done.stderr
     assert "accepted are WAV" in done.stderr
@@ -55,12 +62,12 @@ def test_files_are_analysed_and_bad_ones_told(tiny_graph: Path, tmp_path: Path) 
 
 
 def test_the_command_line_says_what_the_service_says(
-    tiny_graph: Path, tmp_path: Path, client: httpx.Client
+    run: Run, tiny_graph: Path, tmp_path: Path, client: httpx.Client
 ) -> None:
     path = tmp_path / "good.wav"
     path.write_bytes(wav(6.0))
     done = run("tag", "--json", str(path), ATTLOC_MODEL=str(tiny_graph))
-    assert done.returncode == 0
+    assert done.exit_code == 0
     (line,) = done.stdout.splitlines()
     said = json.loads(line)
     headers = {"content-type": "audio/wav"}
@@ -70,7 +77,7 @@ def test_the_command_line_says_what_the_service_says(
     assert said == served
 
 
-def test_a_key_is_printed_with_its_line(tmp_path: Path) -> None:
+def test_a_key_is_printed_with_its_line(run: Run, tmp_path: Path) -> None:
     done = run("key", "alice", "--rate", "2.5")
     secret, line = done.stdout.splitlines()
     path = tmp_path / "keys"
@@ -81,17 +88,25 @@ def test_a_key_is_printed_with_its_line(tmp_path: Path) -> None:
     assert key.quota is not None
     assert key.quota.rate_per_s == 2.5
     assert secret not in line
-    assert run("key", "a b").returncode == 2
+    assert run("key", "a b").exit_code == 2
 
 
-def test_the_openapi_document_is_printed() -> None:
+def test_the_openapi_document_is_printed(run: Run) -> None:
     assert json.loads(run("openapi").stdout)["info"]["title"] == "attloc"
 
 
 def test_a_bad_key_file_is_no_open_service(tiny_graph: Path, tmp_path: Path) -> None:
     keys = tmp_path / "keys"
     keys.write_text("not a key")
-    done = run(ATTLOC_MODEL=str(tiny_graph), ATTLOC_API_KEYS_FILE=str(keys), ATTLOC_PORT="0")
+    given = {"ATTLOC_MODEL": str(tiny_graph), "ATTLOC_API_KEYS_FILE": str(keys), "ATTLOC_PORT": "0"}
+    done = subprocess.run(
+        [sys.executable, "-m", "service"],
+        env=os.environ | given,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
     assert done.returncode == 2
     assert "line 1" in done.stderr
     assert "not a key" not in done.stderr
