@@ -92,6 +92,7 @@ class Cluster:
                 "ATTLOC_MODEL": str(graph),
                 "ATTLOC_DEVICE": "cpu",
                 "ATTLOC_WORKERS": "1",
+                "ATTLOC_HEARTBEAT_S": "0.5",
                 # As Compose has it: where the database is, and who we are there, stands in a file.
                 "ATTLOC_DATABASE_URL": "postgresql+psycopg://?service=attloc",
                 "PGSERVICEFILE": str(_service_file(folder, server)),

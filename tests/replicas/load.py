@@ -1,6 +1,7 @@
 """Clients that post and retry, pollers that follow a source, and what each of them saw."""
 
 import io
+import json
 import threading
 import wave
 from collections import Counter
@@ -8,6 +9,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import httpx
 import numpy as np
@@ -93,37 +95,38 @@ def post_until(
     lock, pause = threading.Lock(), threading.Event()
 
     def one() -> None:
-        while True:
-            with lock:
-                number = next(numbers)
-            if done(number):
-                return
-            post(url, EPOCH + timedelta(seconds=APART_S * number), body, posted)
-            pause.wait(pause_s)
+        # One client a thread: making one costs more than many requests.
+        with httpx.Client(base_url=url, timeout=20, trust_env=False) as client:
+            while True:
+                with lock:
+                    number = next(numbers)
+                if done(number):
+                    return
+                post(client, EPOCH + timedelta(seconds=APART_S * number), body, posted)
+                pause.wait(pause_s)
 
     with ThreadPoolExecutor(clients) as pool:
         for future in [pool.submit(one) for _ in range(clients)]:
             future.result()
 
 
-def post(url: str, at: datetime, body: bytes, posted: Posted) -> None:
+def post(client: httpx.Client, at: datetime, body: bytes, posted: Posted) -> None:
     """Post one recording as often as it takes; the same bytes at the same instant are the same recording."""
     recorded_at = at.isoformat()
     headers = {"Content-Type": "audio/wav"}
     parameters = {"source": posted.source, "recorded_at": recorded_at, "include": "none"}
     pause = threading.Event()
-    with httpx.Client(base_url=url, timeout=20, trust_env=False) as client:
-        for _ in range(TRIES):
-            try:
-                answer = client.post("/tag", params=parameters, content=body, headers=headers)
-            except httpx.TransportError as error:
-                posted.failed(type(error).__name__)
-            else:
-                if answer.status_code == 200:
-                    posted.answered(recorded_at, answer)
-                    return
-                posted.failed(reason(answer))
-            pause.wait(0.05)
+    for _ in range(TRIES):
+        try:
+            answer = client.post("/tag", params=parameters, content=body, headers=headers)
+        except httpx.TransportError as error:
+            posted.failed(type(error).__name__)
+        else:
+            if answer.status_code == 200:
+                posted.answered(recorded_at, answer)
+                return
+            posted.failed(reason(answer))
+        pause.wait(0.05)
     posted.lost.append(recorded_at)
 
 
@@ -150,7 +153,7 @@ class Poller:
                 last = stopped.is_set()
                 if not self._poll(client) and last:
                     return
-                stopped.wait(0.02)
+                stopped.wait(0.1)
 
     def _poll(self, client: httpx.Client) -> bool:
         """Whether there is more to ask for."""
@@ -163,9 +166,48 @@ class Poller:
             self.failures[reason(answer)] += 1
             return True
         page = answer.json()
+        self._take(page)
+        return bool(page["events"])
+
+    def _take(self, page: dict[str, Any]) -> None:
         for event in page["events"]:
             onset = rounded(datetime.fromisoformat(event["onset"]))
             self.seen.append((event["recording_id"], event["label"], onset))
             self.sequence.append(event["seq"])
         self._cursor = page["cursor"]
-        return bool(page["events"])
+
+
+class Listener(Poller):
+    """Follows the source by server-sent events, and goes on from the last one it got when the line breaks."""
+
+    def follow(self, stopped: threading.Event) -> None:
+        """Listen until `stopped`, and then until nothing more is to come."""
+        with httpx.Client(base_url=self.url, timeout=10, trust_env=False) as client:
+            while not self._listen(client, stopped):
+                stopped.wait(0.1)
+
+    def _is_all(self, client: httpx.Client) -> bool:
+        """Whether a poll has no more to tell; a heartbeat alone does not say so."""
+        answer = client.get("/localize", params={"source": self.source, "after": self._cursor})
+        return answer.status_code == 200 and not answer.json()["events"]
+
+    def _listen(self, client: httpx.Client, stopped: threading.Event) -> bool:
+        """Whether all has been heard; else the line broke."""
+        asked = {"Last-Event-ID": self._cursor}
+        try:
+            with client.stream(
+                "GET", "/localize/stream", params={"source": self.source}, headers=asked
+            ) as answer:
+                if answer.status_code != 200:
+                    answer.read()
+                    self.failures[reason(answer)] += 1
+                    return False
+                for line in answer.iter_lines():
+                    name, _, value = line.partition(": ")
+                    if name == "data":
+                        self._take(json.loads(value))
+                    elif line.startswith(":") and stopped.is_set() and self._is_all(client):
+                        return True
+        except httpx.TransportError as error:
+            self.failures[type(error).__name__] += 1
+        return False
