@@ -122,6 +122,8 @@ export class Feed extends EventTarget {
         // No answer, or one that broke off: come back. A refusal will not change by itself.
         if (error instanceof ApiError && error.status > 0) throw error;
       }
+      // The cursor also moves past changes that are none of ours, without a message.
+      this.#cursor = parser.lastId || this.#cursor;
       this.#become("waiting");
       await pause(parser.retry ?? wait * (0.5 + Math.random()), signal);
       wait = Math.min(2 * wait, LONGEST_WAIT_MS);

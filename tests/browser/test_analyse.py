@@ -1,0 +1,113 @@
+import base64
+
+import httpx
+from playwright.sync_api import expect
+
+from tests.browser.conftest import Sound
+from tests.browser.visit import Visit
+
+DROP = """([bytes, name]) => {
+  const data = new DataTransfer();
+  const content = Uint8Array.from(atob(bytes), (character) => character.charCodeAt(0));
+  data.items.add(new File([content], name));
+  const target = document.querySelector(".drop");
+  for (const type of ["dragover", "drop"]) {
+    target.dispatchEvent(new DragEvent(type, { bubbles: true, cancelable: true, dataTransfer: data }));
+  }
+}"""
+
+
+def drop(visit: Visit, content: bytes, name: str = "sound.wav") -> None:
+    visit.wait_for(".drop")
+    visit.page.evaluate(DROP, [base64.b64encode(content).decode(), name])
+
+
+def test_a_dropped_recording_shows_its_events(visit: Visit, client: httpx.Client, sound: Sound) -> None:
+    visit.go("analyse?source=dropped")
+    drop(visit, sound.path.read_bytes())
+    plot = visit.drawn(".traces-plot")
+    recording_id = visit.page.url.rpartition("/")[2]
+    stored = client.get(f"/localize/{recording_id}").json()
+    assert stored["source"] == "dropped"
+    assert len(stored["events"]) > 5
+    expect(visit.page.locator(".log-list li")).to_have_count(len(stored["events"]))
+    expect(plot.locator(".barlayer .point path:not([d='M0,0Z'])")).to_have_count(len(stored["events"]))
+    # The spectrogram is a picture drawn on this page.
+    picture = plot.locator("image")
+    expect(picture).to_have_count(1)
+    assert str(picture.evaluate("(it) => it.href.baseVal")).startswith("data:image/png")
+    # So is the sound: it can be played, and has the length that it has.
+    audio = visit.wait_for("audio")
+    visit.page.wait_for_function("document.querySelector('audio').readyState > 0")
+    assert abs(audio.evaluate("(it) => it.duration") - sound.seconds) < 0.1
+
+
+def test_a_name_that_is_markup_is_shown_as_text(visit: Visit, sound: Sound) -> None:
+    visit.go("analyse?source=hostile")
+    visit.page.set_input_files("#file", sound.path)
+    visit.drawn(".traces-plot")
+    name = "other <b>sounds</b> & <img src=x>"
+    expect(visit.page.locator(".labels-row .name", has_text=name)).to_have_count(1)
+    expect(visit.page.locator(".traces-plot .y3tick text", has_text=name)).to_have_count(1)
+    expect(visit.page.locator("img")).to_have_count(0)
+
+
+def test_what_is_not_to_be_kept_is_not(visit: Visit, client: httpx.Client, sound: Sound) -> None:
+    visit.go("analyse?source=unkept")
+    visit.wait_for("#file")
+    visit.page.get_by_label("Keep what is heard").uncheck()
+    visit.page.set_input_files("#file", sound.path)
+    visit.drawn(".traces-plot")
+    assert client.get("/localize", params={"source": "unkept"}).json()["events"] == []
+    visit.page.reload()
+    expect(visit.page.get_by_role("alert")).to_contain_text("Not found")
+    visit.expect_refusals()
+
+
+def test_a_refusal_is_told_in_plain_words(visit: Visit) -> None:
+    visit.go("analyse")
+    drop(visit, b"Dear diary, today I heard a dog." * 20, "diary.txt")
+    alert = visit.page.get_by_role("alert")
+    expect(alert).to_contain_text("Not an audio format of this service")
+    expect(alert).to_contain_text("Convert it to WAV, FLAC or Ogg.")
+    expect(alert).to_contain_text("diary.txt")
+    # The next file is taken all the same.
+    expect(visit.page.locator(".drop")).to_be_visible()
+    visit.expect_refusals()
+
+
+def test_a_damaged_file_is_told_from_a_foreign_one(visit: Visit, sound: Sound) -> None:
+    visit.go("analyse")
+    drop(visit, sound.path.read_bytes()[:30])
+    expect(visit.page.get_by_role("alert")).to_contain_text("damaged")
+    visit.expect_refusals()
+
+
+def test_a_source_the_service_would_refuse_is_not_sent(visit: Visit, sound: Sound) -> None:
+    visit.go("analyse")
+    source = visit.page.get_by_label("Source")
+    source.fill("the kitchen")
+    visit.page.set_input_files("#file", sound.path)
+    assert source.evaluate("(it) => it.matches(':invalid')")
+    expect(visit.page.locator(".progress")).to_be_empty()
+    assert "/recording/" not in visit.page.url
+
+
+def test_a_service_that_is_away_is_told(visit: Visit, sound: Sound) -> None:
+    visit.go("analyse")
+    visit.wait_for("#file")
+    visit.page.route("**/tag?*", lambda route: route.abort())
+    visit.page.set_input_files("#file", sound.path)
+    expect(visit.page.get_by_role("alert")).to_contain_text("The service does not answer")
+    visit.expect_refusals()
+
+
+def test_the_progress_of_a_slow_upload_is_shown_and_can_be_stopped(visit: Visit, sound: Sound) -> None:
+    visit.go("analyse")
+    visit.wait_for("#file")
+    visit.page.route("**/tag?*", lambda route: None)  # never answered
+    visit.page.set_input_files("#file", sound.path)
+    expect(visit.page.locator(".progress")).to_contain_text("sound.wav")
+    expect(visit.page.get_by_role("progressbar")).to_be_visible()
+    visit.page.get_by_role("button", name="Cancel").click()
+    expect(visit.page.locator(".progress")).to_be_empty()

@@ -1,0 +1,69 @@
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import BrowserContext, expect
+
+from service.api.keys import digest_of
+from tests.browser.conftest import Sound
+from tests.browser.visit import Visit
+from tests.service.api.serving import Running, running, settings_for
+
+KEY = "a key for this test"
+
+
+@pytest.fixture(scope="module")
+def locked(graph: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """A service that asks for a key."""
+    folder = tmp_path_factory.mktemp("locked")
+    keys = folder / "keys"
+    keys.write_text(f"tester:{digest_of(KEY)}\n")
+    with running(settings_for(graph, folder, api_keys_file=keys)) as server:
+        yield server
+
+
+def test_a_key_is_asked_for_and_kept_for_the_tab_alone(
+    context: BrowserContext, locked: Running, sound: Sound
+) -> None:
+    with Visit.begin(context, locked.url) as visit:
+        visit.go("analyse")
+        dialog = visit.page.get_by_role("dialog")
+        expect(dialog).to_contain_text("hold a key")
+        field = dialog.get_by_label("Key")
+        expect(field).to_be_focused()
+        field.fill("not the key")
+        field.press("Enter")
+        expect(dialog).to_contain_text("does not know this key")
+        dialog.get_by_label("Key").fill(KEY)
+        dialog.get_by_role("button", name="Use this key").click()
+        # From here on it is sent with everything: an upload, a page, a stream.
+        visit.wait_for("#file")
+        visit.page.set_input_files("#file", sound.path)
+        visit.drawn(".traces-plot")
+        visit.page.get_by_role("link", name="Timeline of default").click()
+        expect(visit.page.locator(".log-list li")).not_to_have_count(0)
+        visit.page.reload()
+        visit.wait_for(".log-list li")
+        expect(dialog).to_have_count(0)
+        assert KEY not in str(visit.page.evaluate("() => JSON.stringify(localStorage)"))
+        assert KEY not in visit.page.url
+        visit.expect_refusals()
+        visit.assert_no_complaints()
+    with Visit.begin(context, locked.url) as other:
+        other.go("status")
+        expect(other.page.get_by_role("dialog")).to_be_visible()
+
+
+def test_without_a_key_the_page_says_so_and_can_be_asked_again(
+    context: BrowserContext, locked: Running
+) -> None:
+    with Visit.begin(context, locked.url) as visit:
+        visit.go("timeline")
+        visit.page.get_by_role("button", name="Cancel").click()
+        expect(visit.page.get_by_role("alert")).to_contain_text("API key required")
+        visit.page.get_by_role("button", name="Try again").click()
+        expect(visit.page.get_by_role("dialog")).to_be_visible()
+        visit.page.keyboard.press("Escape")
+        expect(visit.page.get_by_role("alert")).to_be_visible()
+        visit.expect_refusals()
+        visit.assert_no_complaints()

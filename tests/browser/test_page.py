@@ -1,0 +1,166 @@
+"""What holds of every view: it fits, it can be read, everything has a name."""
+
+import json
+from pathlib import Path
+
+import httpx
+import pytest
+from playwright.sync_api import Route, expect
+
+from tests.browser.conftest import Sound
+from tests.browser.visit import Visit
+
+WIDTHS = (390, 768, 1920)
+
+FAINT = (Path(__file__).parent / "faint.js").read_text("utf-8")
+
+# What can be operated but has no name for those who hear the page.
+NAMELESS = """() => [...document.querySelectorAll("button, a, input, select, [tabindex='0'], audio")]
+  .filter((it) => it.checkVisibility() && !(it.ariaLabel || it.textContent.trim() || it.labels?.length))
+  .map((it) => it.outerHTML.slice(0, 80))"""
+
+
+@pytest.fixture(scope="module")
+def views(client: httpx.Client, sound: Sound) -> dict[str, str]:
+    """Every view with something to show, and the element that tells that it is there."""
+    answer = client.post("/tag", params={"source": "views"}, files={"file": sound.path.read_bytes()})
+    return {
+        "timeline?source=views": ".lanes-plot .main-svg",
+        f"recording/{answer.json()['id']}": ".traces-plot .main-svg",
+        "analyse": ".drop",
+        "analyse/microphone": ".ask",
+        "status": ".card",
+        "timeline?source=nobody": ".lanes-overlay > *",
+    }
+
+
+def settle(visit: Visit) -> None:
+    """Charts are drawn anew at another size and in other tones, a frame later."""
+    visit.page.evaluate(
+        """() => new Promise((done) => {
+          requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(done)));
+        })"""
+    )
+
+
+def test_every_view_fits_reads_and_has_names(visit: Visit, views: dict[str, str]) -> None:
+    found: list[str] = []
+    for address, shown in views.items():
+        visit.go(address)
+        visit.wait_for(shown)
+        found += [f"{address}: without a name: {it}" for it in visit.page.evaluate(NAMELESS)]
+        for theme in ("light", "dark"):
+            visit.page.emulate_media(color_scheme=theme)
+            visit.wait_for(shown)
+            settle(visit)
+            found += [f"{address}, {theme}: too faint: {it}" for it in visit.page.evaluate(FAINT)]
+        for width in WIDTHS:
+            visit.page.set_viewport_size({"width": width, "height": 844})
+            settle(visit)
+            wide = visit.page.evaluate("() => document.documentElement.scrollWidth")
+            if wide > width:
+                found.append(f"{address}: {wide} px wide at {width}")
+    assert found == []
+
+
+def test_the_theme_is_chosen_and_remembered(visit: Visit) -> None:
+    visit.page.emulate_media(color_scheme="light")
+    visit.go("status")
+    ground = "() => getComputedStyle(document.body).backgroundColor"
+    light = visit.page.evaluate(ground)
+    visit.page.get_by_role("button", name="Change to the dark theme").click()
+    dark = visit.page.evaluate(ground)
+    assert dark != light
+    visit.page.reload()
+    visit.wait_for(".card")
+    assert visit.page.evaluate(ground) == dark
+    visit.page.get_by_role("button", name="Change to the light theme").click()
+    assert visit.page.evaluate(ground) == light
+    # Back at what the system says, it follows the system again.
+    visit.page.emulate_media(color_scheme="dark")
+    assert visit.page.evaluate(ground) == dark
+
+
+def test_the_address_chooses_the_view(visit: Visit) -> None:
+    visit.page.goto(f"{visit.url}/")
+    current = visit.page.locator("nav [aria-current=page]").first
+    expect(current).to_have_text("Timeline")
+    visit.page.get_by_role("link", name="Status").click()
+    expect(current).to_have_text("Status")
+    expect(visit.page).to_have_title("Status \N{MIDDLE DOT} attloc")
+    visit.page.go_back()
+    expect(current).to_have_text("Timeline")
+    visit.page.goto(f"{visit.url}/#/nonsense/%E0%A4%A")
+    expect(current).to_have_text("Timeline")
+
+
+def test_the_status_tells_the_model_and_the_load(visit: Visit, client: httpx.Client) -> None:
+    model = client.get("/model").json()
+    visit.go("status")
+    expect(visit.page.locator(".card")).to_contain_text(model["sha256"])
+    expect(visit.page.locator(".card tbody tr")).to_have_count(len(model["labels"]))
+    gauges = visit.page.locator(".gauges")
+    expect(gauges).to_contain_text("ready")
+    expect(gauges).to_contain_text("CPUExecutionProvider")
+    for name in ("Queue", "Rate", "Heard", "Requests"):
+        expect(gauges).to_contain_text(name)
+
+
+def test_a_service_that_went_away_shows_in_the_status(visit: Visit) -> None:
+    visit.go("status")
+    visit.wait_for(".gauge")
+    visit.page.route("**/metrics", lambda route: route.abort())
+    expect(visit.page.locator(".gauges")).to_contain_text("unreachable")
+    visit.expect_refusals()
+
+
+def test_a_service_that_still_starts_is_waited_for(visit: Visit) -> None:
+    starting = {
+        "title": "Not available now",
+        "status": 503,
+        "detail": "the service is starting",
+        "retry_after": 0,
+    }
+    answers = iter([starting])
+
+    def answer(route: Route) -> None:
+        problem = next(answers, None)
+        if problem is None:
+            route.continue_()
+        else:
+            route.fulfill(status=503, content_type="application/problem+json", body=json.dumps(problem))
+
+    visit.page.route("**/model", answer)
+    visit.page.reload()
+    expect(visit.page.get_by_role("alert")).to_contain_text("The service is starting")
+    visit.wait_for(".card")
+    visit.expect_refusals()
+
+
+def test_stored_text_is_only_ever_text(visit: Visit) -> None:
+    visit.go("timeline?source=%3Cimg%20src%3Dx%20onerror%3Dalert(1)%3E")
+    expect(visit.page.locator("main")).to_contain_text("Invalid request")
+    expect(visit.page.locator("img")).to_have_count(0)
+    visit.expect_refusals()
+
+
+def test_sse_is_read_as_it_is_written(visit: Visit) -> None:
+    visit.go("status")
+    stream = (
+        "retry: 50\r\n\r\n: beat\n\nid: 7\nevent: change\ndata: {\ndata: }\n\n"
+        "data:x\rid\r\rid: 8\ndata\n\nevent: lost\n\n"
+    )
+    whole, pieces = visit.page.evaluate(
+        """async (stream) => {
+          const { Parser } = await import("/dashboard/core/sse.js");
+          const read = (parts, parser) => parts.flatMap((part) => parser.push(part));
+          return [read([stream], new Parser()), read([...stream], new Parser())];
+        }""",
+        stream,
+    )
+    assert whole == [
+        {"event": "change", "data": "{\n}", "id": "7"},
+        {"event": "message", "data": "x", "id": ""},
+        {"event": "message", "data": "", "id": "8"},
+    ]
+    assert pieces == whole

@@ -1,0 +1,182 @@
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+from playwright.sync_api import expect
+
+from service.engine.card import EventDecoder
+from service.engine.events import decode
+from tests.browser.conftest import Sound
+from tests.browser.visit import Visit
+
+CASES = 300
+Document = dict[str, Any]
+
+
+@pytest.fixture(scope="package")
+def recording(client: httpx.Client, sound: Sound) -> Document:
+    """A stored recording, its document."""
+    answer = client.post("/tag", params={"source": "stored"}, files={"file": sound.path.read_bytes()})
+    document: Document = answer.json()
+    return document
+
+
+def events_at(client: httpx.Client, recording: Document, threshold: float) -> list[Document]:
+    """Of label p, as the service decodes them anew."""
+    query = {"threshold": f"p:{threshold}", "include": "none"}
+    found = client.get(f"/localize/{recording['id']}", params=query).json()["events"]
+    return [event for event in found if event["label"] == "p"]
+
+
+def test_a_slider_changes_the_events_at_once(visit: Visit, client: httpx.Client, recording: Document) -> None:
+    visit.go(f"recording/{recording['id']}")
+    visit.drawn(".traces-plot")
+    slider = visit.page.get_by_label("Threshold of sound p")
+    rows = visit.page.locator(".log-list li[data-label=p]")
+    begun = client.get("/model").json()["events"]["p"]["onset_threshold"]
+    expect(rows).to_have_count(len(events_at(client, recording, begun)))
+    count = visit.page.locator(".labels-row[data-label=p] .figure").last
+    asked: list[str] = []
+    visit.page.on("request", lambda request: asked.append(request.url))
+    # By keyboard, as anybody could.
+    slider.focus()
+    counts = set()
+    for _ in range(4):
+        slider.press("ArrowRight")
+        moved = events_at(client, recording, float(slider.input_value()))
+        expect(rows).to_have_count(len(moved))
+        expect(count).to_have_text(f"{len(moved)} events")
+        counts.add(len(moved))
+    assert len(counts) > 1
+    assert asked == []
+    visit.page.get_by_role("button", name="Reset thresholds").click()
+    expect(rows).to_have_count(len(events_at(client, recording, begun)))
+
+
+def test_a_stored_recording_says_why_it_has_no_spectrogram(visit: Visit, recording: Document) -> None:
+    visit.go(f"recording/{recording['id']}")
+    plot = visit.drawn(".traces-plot")
+    expect(visit.page.locator(".no-picture")).to_contain_text("never the sound")
+    expect(plot.locator("image")).to_have_count(0)
+    expect(visit.page.locator("audio")).to_have_count(0)
+
+
+def test_curves_are_chosen_and_the_choice_survives_a_reload(visit: Visit, recording: Document) -> None:
+    visit.go(f"recording/{recording['id']}")
+    plot = visit.drawn(".traces-plot")
+    lines = plot.locator(".scatterlayer .trace")
+    expect(lines).to_have_count(7)
+    visit.page.get_by_text("Attention", exact=True).click()
+    expect(lines).to_have_count(1)
+    assert visit.page.url.endswith("curve=attention")
+    visit.page.reload()
+    visit.drawn(".traces-plot")
+    expect(lines).to_have_count(1)
+    expect(visit.page.get_by_role("radio", name="Attention")).to_be_checked()
+
+
+def test_the_cursor_reads_all_curves_where_it_stands(visit: Visit, recording: Document) -> None:
+    visit.go(f"recording/{recording['id']}")
+    plot = visit.drawn(".traces-plot")
+    level = visit.page.locator(".labels-row[data-label=c] .figure").nth(1)
+    expect(level).to_contain_text("\N{EN DASH}")
+    box = plot.bounding_box()
+    assert box is not None
+    visit.page.mouse.move(box["x"] + box["width"] / 2, box["y"] + 120)
+    expect(visit.page.locator(".cursor")).to_be_visible()
+    at = float(visit.page.locator(".cursor span").inner_text().removeprefix("0:"))
+    frames = recording["frames"]
+    curve = frames["presence"]["c"]
+    near = round((at - frames["first"]) / frames["hop"])
+    expected = {f"{curve[frame]:.2f}" for frame in (near - 1, near, near + 1)}
+    assert level.inner_text().split()[0] in expected
+
+
+def test_zooming_by_keyboard_and_by_dragging(visit: Visit, recording: Document) -> None:
+    visit.go(f"recording/{recording['id']}")
+    plot = visit.drawn(".traces-plot")
+    shown = "() => document.querySelector('.traces-plot').layout.xaxis.range"
+    whole = visit.page.evaluate(shown)
+    plot.focus()
+    plot.press("+")
+    visit.page.wait_for_function(f"() => ({shown})()[1] - ({shown})()[0] < {0.6 * (whole[1] - whole[0])}")
+    plot.press("0")
+    visit.page.wait_for_function(f"() => ({shown})()[1] === {whole[1]}")
+    box = plot.bounding_box()
+    assert box is not None
+    middle = box["y"] + 120
+    visit.page.mouse.move(box["x"] + 400, middle)
+    visit.page.mouse.down()
+    visit.page.mouse.move(box["x"] + 500, middle, steps=4)
+    visit.page.mouse.up()
+    visit.page.wait_for_function(f"() => ({shown})()[1] - ({shown})()[0] < {0.5 * (whole[1] - whole[0])}")
+
+
+def test_a_recording_that_is_not_there_is_told(visit: Visit) -> None:
+    visit.go("recording/0193a5c2-8d3e-7c41-9b1f-5a0de1c2b3a4")
+    expect(visit.page.get_by_role("alert")).to_contain_text("Not found")
+    visit.expect_refusals()
+
+
+def test_the_page_decodes_as_the_service_does(visit: Visit) -> None:
+    random = np.random.default_rng(11)
+    hop, first = 0.016, 0.016
+    cases, expected = [], []
+    for case in range(CASES):
+        frames = int(random.integers(0, 200))
+        steps = random.normal(0, 0.15, frames).cumsum() + random.uniform(0, 1)
+        # Values on a coarse grid meet thresholds exactly, plateaus and ties included.
+        presence = np.round(np.clip(steps, 0, 1), 1 + case % 4).astype(np.float32)
+        onset = round(float(random.uniform(0, 1)), 1 + case % 3)
+        decoder = EventDecoder(
+            onset_threshold=onset,
+            offset_threshold=round(onset * float(random.uniform(0.2, 1.2)), 2),
+            # Multiples of half a hop: rounding to even and rounding errors of divisions are met.
+            median_s=float(random.integers(0, 24)) * hop / 2,
+            max_gap_s=float(random.integers(0, 12)) * hop / 2,
+            min_duration_s=float(random.integers(0, 12)) * hop / 2,
+        )
+        duration = first + frames * hop + 0.01
+        found = decode(presence, hop_s=hop, first_s=first, duration_s=duration, label="x", decoder=decoder)
+        expected.append([[event.onset_s, event.offset_s, event.confidence] for event in found])
+        cases.append(
+            {
+                "presence": presence.tolist(),
+                "grid": {"hop": hop, "first": first, "duration": duration},
+                "decoder": {name: getattr(decoder, name) for name in EventDecoder.__slots__},
+            }
+        )
+    visit.go("status")
+    decoded = visit.page.evaluate(
+        """async (cases) => {
+          const { decode } = await import("/dashboard/recording/decode.js");
+          return cases.map(({ presence, grid, decoder }) =>
+            decode(Float32Array.from(presence), grid, decoder, "x")
+              .map((event) => [event.onset, event.offset, event.confidence]));
+        }""",
+        cases,
+    )
+    assert sum(map(len, expected)) > CASES
+    for given, ours, theirs in zip(cases, decoded, expected, strict=True):
+        assert len(ours) == len(theirs), given
+        assert np.allclose(ours, theirs, rtol=0, atol=1e-9), given
+
+
+def test_thinned_curves_keep_their_peaks(visit: Visit) -> None:
+    visit.go("status")
+    values = np.zeros(20_000, np.float32)
+    peaks = [17, 4_321, 19_998]
+    values[peaks] = 1
+    points = visit.page.evaluate(
+        """async (values) => {
+          const { decimate } = await import("/dashboard/recording/decimate.js");
+          const grid = { hop: 0.016, first: 0.016, duration: 320.1 };
+          return decimate(Float32Array.from(values), grid, 0, grid.duration, 500);
+        }""",
+        values.tolist(),
+    )
+    assert len(points["x"]) <= 1_010
+    high = [x for x, y in zip(points["x"], points["y"], strict=True) if y == 1]
+    assert np.allclose(high, 0.016 + 0.016 * np.array(peaks))
+    assert points["x"] == sorted(points["x"])

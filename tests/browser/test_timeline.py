@@ -1,0 +1,200 @@
+import re
+import socket
+from contextlib import ExitStack
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import httpx
+from playwright.sync_api import BrowserContext, expect
+
+from tests.browser.conftest import Sound
+from tests.browser.visit import Visit
+from tests.service.api.serving import running, settings_for
+
+
+def post(client: httpx.Client, sound: Sound, source: str, ago: timedelta = timedelta()) -> int:
+    """Another client posts the recording; how many events it gave."""
+    begun = datetime.now(UTC) - ago - timedelta(seconds=sound.seconds)
+    query = {"source": source, "recorded_at": begun.isoformat()}
+    answer = client.post("/tag", params=query, files={"file": sound.path.read_bytes()})
+    assert answer.status_code == 200, answer.text
+    return len(answer.json()["events"])
+
+
+def expect_events(visit: Visit, count: int) -> None:
+    expect(visit.page.locator(".log h2")).to_have_text(re.compile(rf"(^|of ){count} events$"))
+
+
+def test_the_timeline_follows_what_another_client_posts(
+    visit: Visit, client: httpx.Client, sound: Sound
+) -> None:
+    first = post(client, sound, "followed", timedelta(seconds=60))
+    visit.go("timeline?source=followed")
+    plot = visit.drawn(".lanes-plot")
+    expect_events(visit, first)
+    expect(visit.page.locator(".feed-state")).to_contain_text("Live")
+    loads: list[str] = []
+    visit.page.on("load", lambda page: loads.append(page.url))
+    second = post(client, sound, "followed")
+    expect_events(visit, first + second)
+    expect(plot.locator(".barlayer .point")).not_to_have_count(0)
+    # What a client takes back goes as well.
+    latest = client.get("/localize", params={"source": "followed"}).json()["events"][-1]
+    client.delete(f"/localize/{latest['recording_id']}")
+    expect_events(visit, first)
+    assert loads == []
+
+
+def test_a_click_on_an_event_opens_its_recording_and_back_comes_back(
+    visit: Visit, client: httpx.Client, sound: Sound
+) -> None:
+    post(client, sound, "clicked", timedelta(seconds=2))
+    event = client.get("/localize", params={"source": "clicked", "label": "m"}).json()["events"][0]
+    onset = datetime.fromisoformat(event["onset"])
+    end = (onset + timedelta(seconds=5)).isoformat().replace("+00:00", "Z")
+    visit.go(f"timeline?source=clicked&span=10&end={end}")
+    plot = visit.drawn(".lanes-plot")
+    box = plot.bounding_box()
+    assert box is not None
+    lane = (box["height"] - 38) / 7
+    length = datetime.fromisoformat(event["offset"]) - onset
+    x = box["x"] + box["width"] * (5 + length.total_seconds() / 2) / 10
+    visit.page.mouse.move(x, box["y"] + 3.5 * lane)
+    expect(plot.locator(".hoverlayer")).to_contain_text("sound m")
+    visit.page.mouse.click(x, box["y"] + 3.5 * lane)
+    visit.drawn(".traces-plot")
+    assert f"#/recording/{event['recording_id']}" in visit.page.url
+    # The cursor stands where the event begins.
+    expect(visit.page.locator(".cursor")).to_be_visible()
+    visit.page.go_back()
+    visit.drawn(".lanes-plot")
+    assert "source=clicked" in visit.page.url
+
+
+def focused(visit: Visit) -> str:
+    """The name of what has the focus."""
+    return str(
+        visit.page.evaluate(
+            """() => {
+              const element = document.activeElement;
+              return element.getAttribute("aria-label") ?? element.textContent.trim();
+            }"""
+        )
+    )
+
+
+def test_the_whole_way_can_be_gone_by_keyboard(visit: Visit, client: httpx.Client, sound: Sound) -> None:
+    post(client, sound, "keyboard")
+    visit.go("timeline?source=keyboard")
+    visit.page.reload()  # the focus begins at the top
+    visit.drawn(".lanes-plot")
+    met = []
+    for _ in range(30):
+        visit.page.keyboard.press("Tab")
+        met.append(focused(visit))
+        # Whatever has the focus shows it.
+        outlined = visit.page.evaluate("() => getComputedStyle(document.activeElement).outlineStyle")
+        assert outlined != "none", met[-1]
+        if met[-1].startswith("Events of keyboard"):
+            break
+    assert "Skip to content" in met
+    assert {"Timeline", "Analyse", "Status", "Zoom in", "Earlier", "Follow live"} <= {
+        text.strip() for text in met
+    }
+    visit.page.keyboard.press("+")
+    assert "span=150" in visit.page.url
+    visit.page.keyboard.press("ArrowLeft")
+    assert "end=" in visit.page.url
+    expect(visit.page.locator(".feed-state")).to_have_text("Not following")
+    visit.page.keyboard.press("l")
+    assert "end=" not in visit.page.url
+    visit.wait_for(".log-list a")
+    visit.page.keyboard.press("Tab")
+    visit.page.keyboard.press("Enter")
+    visit.drawn(".traces-plot")
+
+
+def test_an_empty_window_leads_to_what_was_heard(visit: Visit, client: httpx.Client, sound: Sound) -> None:
+    events = post(client, sound, "yesterday", timedelta(days=1))
+    visit.go("timeline?source=yesterday&span=60")
+    visit.page.get_by_role("button", name="Go to").click()
+    expect_events(visit, events)
+
+
+def test_a_source_that_was_never_heard_is_no_error(visit: Visit) -> None:
+    visit.go("timeline?source=never")
+    expect(visit.page.locator(".lanes-overlay")).to_contain_text("Nothing heard in these 5 min")
+    expect(visit.page.locator(".sub")).to_contain_text("Nothing heard yet")
+
+
+def test_many_events_of_a_day_are_drawn_as_few(visit: Visit) -> None:
+    visit.go("status")
+    drawn = visit.page.evaluate(
+        """async () => {
+          const { blocks, tally } = await import("/dashboard/timeline/lanes.js");
+          const events = Array.from({ length: 5000 }, (_, at) => ({
+            id: String(at), seq: at, recordingId: "r", label: "p",
+            onset: 10 * at, offset: 10 * at + 4, confidence: at / 5000,
+          }));
+          const merged = blocks(events.toReversed(), 100);
+          const apart = blocks(events, 5);
+          const [first] = merged;
+          const tallied = tally(events, 1000, 2000);
+          return [merged.length, first.events.length, first.confidence, apart.length, tallied];
+        }"""
+    )
+    assert drawn[:2] == [1, 5000]
+    assert drawn[2] == 4999 / 5000
+    assert drawn[3] == 5000
+    assert drawn[4] == {"count": 100, "seconds": 0.4}
+
+
+def test_too_many_events_are_cut_at_their_older_end(visit: Visit) -> None:
+    visit.go("status")
+    kept, oldest, newest, cut_at = visit.page.evaluate(
+        """async () => {
+          const { Feed } = await import("/dashboard/timeline/feed.js");
+          const all = Array.from({ length: 70000 }, (_, at) => ({
+            id: String(at), seq: at + 1, recording_id: "r", label: "p", confidence: 1,
+            onset: new Date(1000 * at).toISOString(), offset: new Date(1000 * at + 500).toISOString(),
+          }));
+          const get = async (path, { since, until, after, limit }) => {
+            const events = all
+              .filter((event) => event.seq > Number(after) && event.offset > since && event.onset < until)
+              .slice(0, limit);
+            const cursor = String(events.at(-1)?.seq ?? after);
+            return { events, removed: [], cursor, more: events.length === limit };
+          };
+          const feed = new Feed({ get }, "busy");
+          await feed.open(0, 70000 * 1000);
+          const seqs = [...feed.events.values()].map((event) => event.seq);
+          return [seqs.length, Math.min(...seqs), Math.max(...seqs), feed.cutAt];
+        }"""
+    )
+    assert newest == 70_000
+    assert kept == 70_000 - oldest + 1
+    assert 5_000 <= kept <= 20_000
+    assert abs(cut_at - oldest * 1000) < 2000
+
+
+def test_the_page_comes_back_with_the_service_and_misses_nothing(
+    context: BrowserContext, graph: Path, sound: Sound, tmp_path: Path
+) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    settings = settings_for(graph, tmp_path, port=port)
+    with ExitStack() as open_tab:
+        with running(settings) as server, server.client() as client:
+            first = post(client, sound, "restarted", timedelta(seconds=100))
+            visit = open_tab.enter_context(Visit.begin(context, server.url))
+            visit.go("timeline?source=restarted")
+            visit.drawn(".lanes-plot")
+            expect_events(visit, first)
+        expect(visit.page.locator(".feed-state")).to_contain_text("Connection lost")
+        with running(settings) as server, server.client() as client:
+            second = post(client, sound, "restarted", timedelta(seconds=50))
+            expect_events(visit, first + second)
+            expect(visit.page.locator(".feed-state")).to_contain_text("Live")
+        visit.allow_refusals()
+        visit.assert_no_complaints()
