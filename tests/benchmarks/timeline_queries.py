@@ -50,6 +50,11 @@ def fill(url: str, number: int) -> None:
     for first in range(0, total, RECORDINGS_AT_ONCE):
         with database.write() as connection:
             write_recordings(connection, range(first, min(first + RECORDINGS_AT_ONCE, total)), rng, document)
+    # Let the bulk settle, as the rows of a month of recordings would have.
+    with database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        sqlite = connection.dialect.name == "sqlite"
+        for command in ("PRAGMA wal_checkpoint(TRUNCATE)",) if sqlite else ("VACUUM ANALYZE", "CHECKPOINT"):
+            connection.exec_driver_sql(command)
     database.close()
 
 
