@@ -36,5 +36,5 @@ $(VENV)/.serve: pyproject.toml | $(VENV)/bin/python
 	touch $@
 
 $(VENV)/.dev: pyproject.toml | $(VENV)/bin/python
-	$(PIP) --editable '.[cpu,train,dev]'
+	$(PIP) --editable '.[cpu,postgres,train,dev]'
 	touch $@ $(VENV)/.serve
