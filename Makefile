@@ -31,10 +31,10 @@ clean:
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/.serve: pyproject.toml | $(VENV)/bin/python
+$(VENV)/.serve: pyproject.toml Makefile | $(VENV)/bin/python
 	$(PIP) --editable '.[cpu]'
 	touch $@
 
-$(VENV)/.dev: pyproject.toml | $(VENV)/bin/python
+$(VENV)/.dev: pyproject.toml Makefile | $(VENV)/bin/python
 	$(PIP) --editable '.[cpu,postgres,train,dev]'
 	touch $@ $(VENV)/.serve
