@@ -13,6 +13,7 @@ from service.api import (
     events,
     health,
     inference,
+    live,
     localize,
     model,
     openapi,
@@ -25,7 +26,6 @@ from service.api.edge import Edge
 from service.api.guard import Guard
 from service.api.keys import KeyRing
 from service.api.state import OpenTagger, Service, open_tagger, open_timeline
-from service.dashboard.router import create_router as create_dashboard
 from service.dashboard.router import create_router as dashboard
 from service.settings import Settings
 from service.timeline.store import Timeline
@@ -38,6 +38,7 @@ ROUTERS = (
     events.router,
     localize.router,
     recordings.router,
+    live.router,
     inference.router,
     sources.router,
     model.router,
@@ -105,6 +106,5 @@ def create_app(
     )
     app.state.service = service
     problems.install(app)
-    app.include_router(create_dashboard())
     app.openapi = lambda: openapi.document(app)  # type: ignore[method-assign]
     return app

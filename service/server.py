@@ -8,6 +8,7 @@ from types import FrameType
 import uvicorn
 from fastapi import FastAPI
 
+from service.api.live import MAX_MESSAGE_BYTES
 from service.api.logs import fields
 from service.api.state import Phase, Service
 from service.connection import connection_class
@@ -74,6 +75,8 @@ def configuration(app: FastAPI, settings: Settings) -> uvicorn.Config:
         lifespan="on",
         proxy_headers=False,  # nothing here depends on the client's address
         timeout_keep_alive=30,
+        ws_max_size=MAX_MESSAGE_BYTES,
+        ws_per_message_deflate=False,  # sound does not get smaller, and what inflates can be a bomb
     )
 
 

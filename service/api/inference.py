@@ -21,9 +21,8 @@ from service.api.state import Phase, Service, service_of
 from service.api.tensors import DATATYPE, INPUT, OUTPUTS, read_request, write_answer
 from service.api.upload import Pace, pieces
 from service.api.watch import Watch
-from service.engine.bundle import Bundle, Outputs
+from service.engine.bundle import Bundle
 from service.engine.tagger import Tagger
-from service.engine.windows import Window
 
 router = APIRouter(tags=["inference"], prefix="/v2")
 
@@ -126,19 +125,12 @@ class _Run:
         asked = read_request(body, json_length)
         bundle = self.tagger.bundle
         _check(asked.waveforms, bundle)
-        outputs = self._run(asked.waveforms)
+        outputs = self.tagger.infer(asked.waveforms, deadline=self.deadline, cancelled=self.gone)
         content, json_length = write_answer(asked, outputs, (bundle.card.name, bundle.version))
         if json_length is None:
             return Response(content, media_type="application/json")
         headers = {JSON_LENGTH: str(json_length)}
         return Response(content, headers=headers, media_type="application/octet-stream")
-
-    def _run(self, waveforms: NDArray[np.float32]) -> Outputs:
-        scheduler = self.tagger.scheduler
-        rows = [Window(0, np.ascontiguousarray(row, np.float32)) for row in waveforms]
-        with scheduler.admit(len(rows), deadline=self.deadline, cancelled=self.gone) as job:
-            answers = [outputs for _, outputs in job.map(rows)]
-        return Outputs(*(np.concatenate([getattr(each, name) for each in answers]) for name in OUTPUTS))
 
 
 def _is_ready(service: Service) -> bool:

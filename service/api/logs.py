@@ -55,6 +55,14 @@ class TextFormatter(logging.Formatter):
         return " ".join(filter(None, [line, given, f"request_id={context.request_id}" if context else ""]))
 
 
+class NotRefused(logging.Filter):
+    """Drops what uvicorn logs as an error whenever a WebSocket is refused with a document."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether the line is to be kept."""
+        return record.msg != "ASGI callable returned without completing handshake."
+
+
 def configure(level: str, *, json: bool) -> None:
     """Send every logger of the process to standard error."""
     logging.config.dictConfig(
@@ -65,7 +73,12 @@ def configure(level: str, *, json: bool) -> None:
             "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
             "root": {"handlers": ["stderr"], "level": level.upper()},
             # What they tell when all is well repeats our own lines.
-            "loggers": {"uvicorn": {"level": "WARNING"}, "alembic": {"level": "WARNING"}},
+            "filters": {"not_refused": {"()": NotRefused}},
+            "loggers": {
+                "uvicorn": {"level": "WARNING"},
+                "uvicorn.error": {"filters": ["not_refused"]},
+                "alembic": {"level": "WARNING"},
+            },
         }
     )
 

@@ -49,22 +49,29 @@ def slug_of(error: Exception) -> str:
 
 def problem(error: Exception, instance: str) -> Response:
     """The answer to a request that failed with `error`; `instance` is the path asked for."""
+    document = document_of(error, instance)
+    headers: dict[str, str] = {}
+    if "retry_after" in document:
+        headers["retry-after"] = str(max(1, math.ceil(document["retry_after"])))
+    if isinstance(error, api.NoKeyError):
+        headers["www-authenticate"] = 'Bearer realm="attloc"'
+    return _response(document, headers)
+
+
+def document_of(error: Exception, instance: str) -> dict[str, Any]:
+    """What there is to say about `error`."""
     status, slug, title = _lookup(error)
     if status == 500:
         # Nothing of the inside: the log has the traceback under the same request id.
-        return _response(status, slug, title, "The service failed; its log tells more.", instance)
-    headers: dict[str, str] = {}
+        return _document(status, slug, title, "The service failed; its log tells more.", instance)
     more: dict[str, Any] = {}
     if isinstance(error, engine.UnavailableError | api.QuotaError):
-        headers["retry-after"] = str(max(1, math.ceil(error.retry_after_s)))
         more["retry_after"] = round(max(0.0, error.retry_after_s), 3)
-    if isinstance(error, api.NoKeyError):
-        headers["www-authenticate"] = 'Bearer realm="attloc"'
     if isinstance(error, api.InvalidRequestError):
         more["errors"] = [api.problem_member(each) for each in error.complaints]
     elif status == 422:
         more["errors"] = [api.problem_member(api.Complaint("body", "file", str(error)))]
-    return _response(status, slug, title, str(error), instance, headers, **more)
+    return _document(status, slug, title, str(error), instance, **more)
 
 
 def install(app: FastAPI) -> None:
@@ -99,7 +106,8 @@ def _of_http(request: Request, error: HTTPException) -> Response:
         404: f"Nothing at {request.url.path}; the paths are listed in /openapi.json.",
         405: f"{request.method} is not a method of {request.url.path}.",
     }.get(status, str(error.detail))
-    return _response(status, title.lower().replace(" ", "-"), title, detail, request.url.path, error.headers)
+    slug = title.lower().replace(" ", "-")
+    return _response(_document(status, slug, title, detail, request.url.path), error.headers)
 
 
 def _of_validation(request: Request, error: RequestValidationError) -> Response:
@@ -121,15 +129,7 @@ def _lookup(error: Exception) -> tuple[int, str, str]:
     return 500, "internal", "Internal error"
 
 
-def _response(
-    status: int,
-    slug: str,
-    title: str,
-    detail: str,
-    instance: str,
-    headers: Any = None,
-    **more: Any,
-) -> Response:
+def _document(status: int, slug: str, title: str, detail: str, instance: str, **more: Any) -> dict[str, Any]:
     context = current.get()
     document = {
         "type": TYPE_PREFIX + slug,
@@ -142,4 +142,8 @@ def _response(
     }
     if instance.startswith("/v2/"):
         document["error"] = detail  # where clients of the Open Inference Protocol look
-    return Response(orjson.dumps(document), status, dict(headers or {}), MEDIA_TYPE)
+    return document
+
+
+def _response(document: dict[str, Any], headers: Any = None) -> Response:
+    return Response(orjson.dumps(document), document["status"], dict(headers or {}), MEDIA_TYPE)

@@ -80,6 +80,7 @@ class Service:
         phase: where in its life it is.
         streams: event streams and live inputs open now.
         starting: the task that makes it ready.
+        leaving: set when it begins to drain.
     """
 
     def __init__(
@@ -99,6 +100,7 @@ class Service:
         self.phase = Phase.STARTING
         self.streams = 0
         self.starting: asyncio.Task[None] | None = None
+        self.leaving = asyncio.Event()
         self._open_tagger = tagger
         self._open_timeline = timeline
         self._tagger: Tagger | None = None
@@ -225,6 +227,7 @@ class Service:
         if self.phase is not Phase.FAILED:
             self.phase = Phase.DRAINING
         self.bulletin.close()
+        self.leaving.set()
 
     async def close(self) -> None:
         """Stop the engine and close the timeline."""

@@ -1,0 +1,306 @@
+"""A recording that has not ended: the same windows, curves and events, as soon as they are known.
+
+Windows slide over the sound as it comes. Every so-many-th lies where a file's would, and what is kept is
+made of these alone: once a stretch is settled its curves and events are what the same sound posted as a file
+would have given. The windows between, and short ones at the very beginning, serve the eye: what they add is
+shown at once and revised later.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from service.engine.analysis import Analysis, Chunk, Curves, Event
+from service.engine.bundle import Outputs
+from service.engine.card import ModelCard
+from service.engine.events import decode_all
+from service.engine.sheet import Sheet
+from service.engine.windows import Grid
+
+Infer = Callable[[NDArray[np.float32]], Outputs]
+
+SEGMENT_S = 10.0
+# An event may have begun so long ago and still be decoded from its beginning.
+_MEMORY_S = 900.0
+_BATCH = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A settled stretch, to be kept as a recording of its own.
+
+    Attributes:
+        onset_s: where it begins, seconds from the start of the sound.
+        samples: (samples,) float32 at the model's rate; they tell one segment from another.
+        analysis: what was found; times from the segment's own start. An event that goes on beyond it is
+            cut at its end, and its other part begins the next.
+    """
+
+    onset_s: float
+    samples: NDArray[np.float32]
+    analysis: Analysis
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """What a piece of sound has brought.
+
+    Attributes:
+        curves: of the newest frames, some of them shown before; none where no window has become due.
+        events: all that are not settled for good, by onset; times from the start of the sound.
+        heard_s: up to where there are curves.
+        settled_s: up to where no curve will change.
+        decided_s: up to where no event will change.
+        segments: settled since the last news.
+    """
+
+    curves: Curves | None
+    events: tuple[Event, ...]
+    heard_s: float
+    settled_s: float
+    decided_s: float
+    segments: tuple[Segment, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Scores:
+    """One regular window's tags, (labels,)."""
+
+    start_frame: int
+    end_frame: int
+    tags: NDArray[np.float32]
+
+
+class Listener:
+    """Takes samples at the model's rate, in pieces of any size; not for several threads at once."""
+
+    def __init__(
+        self, card: ModelCard, infer: Infer, *, hop_s: float = 1.0, segment_s: float = SEGMENT_S
+    ) -> None:
+        """Begin.
+
+        Args:
+            card: of the model.
+            infer: (batch, samples) to the graph's outputs.
+            hop_s: how often a window is run; rounded so that a file's windows are among them.
+            segment_s: length of what is kept as one recording.
+        """
+        self._card = card
+        self._infer = infer
+        self._grid = Grid.of(card.n_fft, card.hop, card.window_samples)
+        self._columns = [index for index, label in enumerate(card.labels) if label.scored]
+        self._codes = tuple(card.labels[index].code for index in self._columns)
+        self._first_s = card.n_fft / 2 / card.sample_rate
+        # A file's windows lie a step apart; so many of ours go into a step.
+        self._per_step = max(1, round(self._grid.step_frames * card.hop_s / hop_s))
+        self._segment_frames = max(1, round(segment_s / card.hop_s))
+        decoders = card.events.values()
+        self._margin = 1 + max(
+            round((each.median_s + each.max_gap_s + each.min_duration_s) / card.hop_s) for each in decoders
+        )
+        self._samples = np.empty(0, np.float32)
+        self._base = 0  # frame at which `_samples` begins
+        self._frames = 0  # received
+        self._next = 0  # number of the next window
+        self._shown = 0  # frames that have curves
+        self._settled = 0  # frames that nothing will change
+        self._kept = 0  # frames that are in segments
+        self._since = 0  # frame from which events are decoded
+        width = 1 + 2 * len(self._codes)
+        self._regular, self._every = Sheet(width), Sheet(width)
+        self._scores: list[_Scores] = []
+
+    def push(self, samples: NDArray[np.float32]) -> News:
+        """Take the next samples, (samples,) float32, full scale 1."""
+        self._samples = np.concatenate([self._samples, samples])
+        self._frames = self._base + self._grid.frames(len(self._samples))
+        due = []
+        while self._start(self._next) + self._grid.window_frames <= self._frames:
+            due.append(self._next)
+            self._next += 1
+        shown = self._shown
+        for at in range(0, len(due), _BATCH):
+            self._run(due[at : at + _BATCH])
+        if not self._next and self._frames - self._shown >= self._start(1):
+            self._run_short()
+        return self._news(shown, ended=False)
+
+    def finish(self) -> News:
+        """The sound has ended: settle all of it as the end of a file."""
+        shown = self._shown
+        last = self._frames - self._grid.window_frames
+        if self._frames and not self._next:
+            self._every.clear()
+            self._note(0, self._infer(self._samples[np.newaxis]), regular=True)
+        elif self._frames and last > self._start(self._regular_before(self._next)):
+            self._note(last, self._infer(self._window(last)[np.newaxis]), regular=True)
+        self._settled = self._frames
+        return self._news(shown, ended=True)
+
+    def _start(self, number: int) -> int:
+        """Frame at which a window begins."""
+        steps, part = divmod(number, self._per_step)
+        return steps * self._grid.step_frames + round(part * self._grid.step_frames / self._per_step)
+
+    def _regular_before(self, number: int) -> int:
+        """Number of the last window before `number` that a file would have too."""
+        return (number - 1) // self._per_step * self._per_step
+
+    def _window(self, start: int) -> NDArray[np.float32]:
+        offset = (start - self._base) * self._grid.hop
+        return self._samples[offset : offset + self._grid.window_samples]
+
+    def _run(self, numbers: list[int]) -> None:
+        starts = [self._start(number) for number in numbers]
+        answers = self._infer(np.stack([self._window(start) for start in starts]))
+        if numbers[0] == 0:
+            self._every.clear()  # of the short windows
+        for row, (number, start) in enumerate(zip(numbers, starts, strict=True)):
+            regular = number % self._per_step == 0
+            self._note(start, answers.row(row), regular=regular)
+            if regular:
+                # A file that ended now would have one more window, beginning anywhere after this.
+                self._settled = start + 1
+
+    def _run_short(self) -> None:
+        self._every.clear()
+        self._note(0, self._infer(self._samples[np.newaxis]), regular=False)
+
+    def _note(self, start: int, answer: Outputs, *, regular: bool) -> None:
+        rows = np.concatenate(
+            [
+                answer.attention[0, :, np.newaxis],
+                answer.localization[0][:, self._columns],
+                answer.presence[0][:, self._columns],
+            ],
+            axis=1,
+        )
+        self._every.add(start, rows)
+        self._shown = max(self._shown, start + len(rows))
+        if regular:
+            self._regular.add(start, rows)
+            self._scores.append(_Scores(start, start + len(rows), answer.tags[0, self._columns]))
+
+    def _news(self, shown: int, *, ended: bool) -> News:
+        curves = None
+        if self._shown > shown or (ended and self._shown):
+            curves = self._curves(max(0, self._shown - self._grid.window_frames))
+        segments = []
+        events = self._decoded(ended=ended)
+        while (end := self._segment_end(ended=ended)) is not None:
+            segments.append(self._segment(end, events, ended=ended and end == self._frames))
+            self._keep_from(end, events)
+        return News(
+            curves=curves,
+            events=tuple(events),
+            heard_s=self._time(self._shown, ended=ended),
+            settled_s=self._time(self._settled, ended=ended),
+            decided_s=self._time(
+                self._settled if ended else max(0, self._settled - self._margin), ended=ended
+            ),
+            segments=tuple(segments),
+        )
+
+    def _segment_end(self, *, ended: bool) -> int | None:
+        """Frame at which the segment that can be kept now ends, if there is one."""
+        end = self._kept + self._segment_frames
+        if end + self._margin <= self._settled:
+            return end
+        return self._frames if ended and self._kept < self._frames else None
+
+    def _decoded(self, *, ended: bool) -> list[Event]:
+        """Events from the settled curves, and from those shown beyond."""
+        rows = self._rows(self._since, self._shown)
+        first_s = self._first_s + self._since * self._card.hop_s
+        found = decode_all(
+            rows[:, 1 + len(self._codes) :],
+            hop_s=self._card.hop_s,
+            first_s=first_s,
+            duration_s=self._time(self._shown, ended=ended),
+            labels=self._codes,
+            decoders=self._card.events,
+        )
+        # One that has gone on since before what is remembered is not as old as the sound.
+        since_s = self._time(self._since)
+        return [replace(event, onset_s=max(event.onset_s, since_s)) for event in found]
+
+    def _rows(self, start: int, end: int) -> NDArray[np.float32]:
+        settled = max(start, min(self._settled, end))
+        return np.concatenate([self._regular.mean(start, settled), self._every.mean(settled, end)])
+
+    def _curves(self, start: int) -> Curves:
+        return self._as_curves(self._rows(start, self._shown), self._first_s + start * self._card.hop_s)
+
+    def _as_curves(self, rows: NDArray[np.float32], first_s: float) -> Curves:
+        labels = len(self._codes)
+        return Curves(
+            hop_s=self._card.hop_s,
+            first_s=first_s,
+            labels=self._codes,
+            attention=rows[:, 0],
+            localization=rows[:, 1 : 1 + labels],
+            presence=rows[:, 1 + labels :],
+        )
+
+    def _segment(self, end: int, events: Iterable[Event], *, ended: bool) -> Segment:
+        begins_s, ends_s = self._time(self._kept), self._time(end, ended=ended)
+        scores = [each for each in self._scores if each.start_frame < end and each.end_frame > self._kept]
+        chunks = tuple(
+            Chunk(
+                max(0.0, self._time(each.start_frame) - begins_s),
+                min(self._time(each.end_frame), ends_s) - begins_s,
+                dict(zip(self._codes, each.tags.tolist(), strict=True)),
+            )
+            for each in scores
+        )
+        best = {code: max(chunk.scores[code] for chunk in chunks) for code in self._codes}
+        first_s = self._first_s + self._kept * self._card.hop_s - begins_s
+        hop, until = self._grid.hop, None if ended else end
+        samples = self._samples[(self._kept - self._base) * hop : until and (until - self._base) * hop]
+        analysis = Analysis(
+            duration_s=ends_s - begins_s,
+            sample_rate=self._card.sample_rate,
+            channels=1,
+            scores=best,
+            active={code: best[code] >= self._card.tag_thresholds[code] for code in self._codes},
+            chunks=chunks,
+            events=tuple(_within(events, begins_s, ends_s)),
+            curves=self._as_curves(self._regular.mean(self._kept, end), first_s),
+        )
+        return Segment(begins_s, samples, analysis)
+
+    def _keep_from(self, end: int, events: Iterable[Event]) -> None:
+        """Forget what no later segment needs."""
+        hop_s = self._card.hop_s
+        ends_s = self._time(end)
+        onsets = [
+            event.onset_s
+            for event in events
+            if event.onset_s < ends_s < event.offset_s + self._margin * hop_s
+        ]
+        earliest = min((int((onset - self._first_s) / hop_s) for onset in onsets), default=end)
+        self._kept = end
+        self._since = max(0, min(earliest, end) - self._margin, end - round(_MEMORY_S / hop_s))
+        self._regular.drop(self._since)
+        self._every.drop(min(self._since, self._settled))
+        self._scores = [each for each in self._scores if each.end_frame > end]
+        # The next windows, short of them the next segment, need the samples.
+        base = min(end, self._start(self._next), max(0, self._frames - self._grid.window_frames))
+        if base > self._base:
+            self._samples = self._samples[(base - self._base) * self._grid.hop :]
+            self._base = base
+
+    def _time(self, frame: int, *, ended: bool = False) -> float:
+        """Where a frame begins; the first one begins with the sound, and after the last comes its end."""
+        if ended and frame == self._frames:
+            return (self._base * self._grid.hop + len(self._samples)) / self._card.sample_rate
+        return 0.0 if frame == 0 else self._first_s + (frame - 0.5) * self._card.hop_s
+
+
+def _within(events: Iterable[Event], begins_s: float, ends_s: float) -> Iterable[Event]:
+    for event in events:
+        onset_s, offset_s = max(event.onset_s, begins_s), min(event.offset_s, ends_s)
+        if onset_s < offset_s:
+            yield Event(event.label, onset_s - begins_s, offset_s - begins_s, event.confidence)

@@ -1,0 +1,193 @@
+"""What is heard live and kept is what the same sound posted as a file gives."""
+
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from service.engine.analysis import Analysis, Event
+from service.engine.bundle import Bundle, Outputs
+from service.engine.card import EventDecoder
+from service.engine.live import Listener, News, Segment
+from service.engine.sheet import Sheet
+from service.engine.tagger import Tagger
+
+RATE = 16_000
+
+
+@pytest.fixture(scope="module")
+def tagger(tiny_graph: Path) -> Iterator[Tagger]:
+    with Tagger.open(tiny_graph, device="cpu", workers=1) as tagger:
+        # Thresholds in the middle of what an untrained network says, so that there are events to compare.
+        noise = tagger.analyse_samples(sound(8.0))
+        for column, code in enumerate(noise.curves.labels):
+            middle = float(np.quantile(noise.curves.presence[:, column], 0.6))
+            tagger.bundle.card.events[code] = EventDecoder(middle, 0.9 * middle, 0.05, 0.1, 0.06)
+        yield tagger
+
+
+def sound(seconds: float, seed: int = 0) -> NDArray[np.float32]:
+    """Noise that swells and fades."""
+    random = np.random.default_rng(seed)
+    length = round(seconds * RATE)
+    knots = random.random(length // 8000 + 2) ** 3
+    swell = np.interp(np.arange(length), 8000 * np.arange(len(knots)), knots)
+    return (swell * random.normal(0, 0.3, length)).astype(np.float32)
+
+
+def listen(tagger: Tagger, pieces: list[NDArray[np.float32]], **options: float) -> list[News]:
+    listener = Listener(tagger.bundle.card, tagger.infer, **options)
+    return [*(listener.push(piece) for piece in pieces), listener.finish()]
+
+
+def segments_of(news: list[News]) -> list[Segment]:
+    return [segment for each in news for segment in each.segments]
+
+
+def joined(segments: list[Segment]) -> list[tuple[str, float, float]]:
+    """Events of consecutive segments on one clock, those that touch made one again."""
+    found: list[tuple[str, float, float]] = []
+    for segment in segments:
+        for event in segment.analysis.events:
+            onset, offset = event.onset_s + segment.onset_s, event.offset_s + segment.onset_s
+            touching = [each for each in found if each[0] == event.label and abs(each[2] - onset) < 1e-6]
+            for each in touching:
+                found.remove(each)
+                onset = each[1]
+            found.append((event.label, onset, offset))
+    return sorted(found, key=lambda each: (each[1], each[0]))
+
+
+def same(found: list[tuple[str, float, float]], events: tuple[Event, ...]) -> bool:
+    expected = [(event.label, event.onset_s, event.offset_s) for event in events]
+    return len(found) == len(expected) and all(
+        one[0] == two[0] and one[1:] == pytest.approx(two[1:], abs=1e-6)
+        for one, two in zip(found, expected, strict=True)
+    )
+
+
+def check(tagger: Tagger, segments: list[Segment], whole: Analysis) -> None:
+    curves = [segment.analysis.curves for segment in segments]
+    for name in ("attention", "localization", "presence"):
+        live = np.concatenate([getattr(each, name) for each in curves])
+        assert np.allclose(live, getattr(whole.curves, name), atol=2e-7), name
+    assert sum(segment.analysis.duration_s for segment in segments) == pytest.approx(
+        whole.duration_s, abs=1e-9
+    )
+    for one, two in itertools.pairwise(segments):
+        assert one.onset_s + one.analysis.duration_s == pytest.approx(two.onset_s, abs=1e-9)
+    centres = [
+        segment.onset_s + each.first_s + np.arange(len(each)) * each.hop_s
+        for segment, each in zip(segments, curves, strict=True)
+    ]
+    grid = whole.curves.first_s + np.arange(len(whole.curves)) * whole.curves.hop_s
+    assert np.allclose(np.concatenate(centres), grid, atol=1e-9)
+    for code in whole.scores:
+        assert max(segment.analysis.scores[code] for segment in segments) == pytest.approx(whole.scores[code])
+    assert same(joined(segments), whole.events)
+
+
+@settings(deadline=None, max_examples=20)
+@given(
+    st.floats(0.04, 14.0),
+    st.integers(0, 5),
+    st.lists(st.integers(1, 60_000), max_size=6),
+    st.sampled_from([0.25, 0.5, 1.0, 2.0]),
+    st.sampled_from([1.0, 2.5, 10.0]),
+)
+def test_the_kept_segments_are_what_a_file_gives(
+    tagger: Tagger, seconds: float, seed: int, cuts: list[int], hop_s: float, segment_s: float
+) -> None:
+    samples = sound(seconds, seed)
+    pieces = np.split(samples, sorted(cut for cut in cuts if cut < len(samples)))
+    news = listen(tagger, pieces, hop_s=hop_s, segment_s=segment_s)
+    check(tagger, segments_of(news), tagger.analyse_samples(samples))
+
+
+def test_a_minute_in_small_pieces(tagger: Tagger) -> None:
+    samples = sound(61.3, seed=9)
+    news = listen(tagger, np.array_split(samples, 600), segment_s=10.0)
+    segments = segments_of(news)
+    assert len(segments) >= 6
+    check(tagger, segments, tagger.analyse_samples(samples))
+    kept = np.concatenate([segment.samples for segment in segments])
+    assert np.array_equal(kept, samples)
+
+
+def test_curves_come_every_hop_from_the_first_second_on(tagger: Tagger) -> None:
+    news = listen(tagger, np.array_split(sound(8.0), 80), hop_s=1.0)
+    shown = [each for each in news[:-1] if each.curves is not None]
+    times = [each.heard_s for each in shown]
+    assert times == sorted(times)
+    assert times[0] < 1.2
+    assert max(np.diff(times)) < 1.2
+    for each in shown:
+        assert each.curves is not None
+        last = each.curves.first_s + (len(each.curves) - 0.5) * each.curves.hop_s
+        assert last == pytest.approx(each.heard_s)
+        assert each.settled_s <= each.heard_s
+        assert all(event.offset_s <= each.heard_s + 1e-9 for event in each.events)
+
+
+def test_what_is_settled_does_not_change(tagger: Tagger) -> None:
+    samples = sound(20.0, seed=3)
+    whole = tagger.analyse_samples(samples)
+    for each in listen(tagger, np.array_split(samples, 40)):
+        if each.curves is None:
+            continue
+        grid = whole.curves.first_s + np.arange(len(whole.curves)) * whole.curves.hop_s
+        at = round((each.curves.first_s - grid[0]) / whole.curves.hop_s)
+        settled = max(0, round((each.settled_s - each.curves.first_s) / whole.curves.hop_s))
+        assert np.allclose(
+            each.curves.presence[:settled], whole.curves.presence[at : at + settled], atol=2e-7
+        )
+
+
+def test_memory_does_not_grow_with_time(tagger: Tagger) -> None:
+    listener = Listener(tagger.bundle.card, tagger.infer, segment_s=2.0)
+    sizes = []
+    for second in range(40):
+        listener.push(sound(1.0, seed=second))
+        sizes.append((len(listener._samples), len(listener._regular._sums), len(listener._scores)))
+    assert all(late <= 2 * max(1, early) for early, late in zip(sizes[12], sizes[-1], strict=True))
+
+
+def test_less_than_a_frame_is_nothing(tagger: Tagger) -> None:
+    (news, end) = listen(tagger, [np.zeros(100, np.float32)])
+    assert news.curves is None
+    assert not end.segments
+    assert not end.events
+
+
+@given(st.lists(st.tuples(st.integers(0, 5), st.integers(1, 6)), min_size=1, max_size=8), st.integers(0, 6))
+def test_a_sheet_averages_what_it_keeps(windows: list[tuple[int, int]], drop: int) -> None:
+    sheet, sums, counts = Sheet(2), np.zeros((40, 2)), np.zeros((40, 1))
+    at = 0
+    for number, (step, length) in enumerate(windows):
+        at = min(at + step, int(np.count_nonzero(counts)))
+        rows = np.full((length, 2), float(number + 1), np.float32)
+        sheet.add(at, rows)
+        sums[at : at + length] += rows
+        counts[at : at + length] += 1
+    end = int(np.count_nonzero(counts))
+    first = min(drop, end)
+    sheet.drop(first)
+    assert np.allclose(sheet.mean(first, end), (sums / np.maximum(counts, 1))[first:end])
+
+
+def test_the_graph_is_asked_for_several_windows_at_once(tagger: Tagger) -> None:
+    batches: list[int] = []
+    bundle: Bundle = tagger.bundle
+
+    def infer(waveforms: NDArray[np.float32]) -> Outputs:
+        batches.append(len(waveforms))
+        return bundle.run(waveforms)
+
+    listener = Listener(bundle.card, infer)
+    listener.push(sound(30.0))
+    assert max(batches) == 16
