@@ -1,6 +1,7 @@
 """Run by Alembic: on the connection handed over by `Database.migrate`, or for a developer's own command.
 
-A new migration, after changing schema.py:
+A new migration, after changing schema.py, from a throw-away database at the last revision:
+    alembic -c service/timeline/migrations/alembic.ini upgrade head
     alembic -c service/timeline/migrations/alembic.ini revision --autogenerate -m "say what"
 """
 

@@ -72,7 +72,7 @@ def sources() -> Iterator[str]:
     return (f"source-{i}" for i in range(10**6))
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     starts=st.lists(st.integers(0, 80), max_size=8),
     threshold=st.sampled_from([0.3, 0.5, 0.8]),
