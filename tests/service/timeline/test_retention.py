@@ -158,7 +158,7 @@ def test_a_sqlite_file_shrinks(tmp_path: Path) -> None:
     path = tmp_path / "timeline.db"
     timeline = Timeline.open(f"sqlite:///{path}")
     for i in range(40):
-        timeline.append(new_recording(10 * i, frames=2000))
+        timeline.append(new_recording(10 * i, frames=5000))
     timeline.close()
     full = path.stat().st_size
 
