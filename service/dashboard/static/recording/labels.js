@@ -29,8 +29,9 @@ export class LabelPanel extends EventTarget {
 
   /** @param {Label} label @param {{score: number, active: boolean} | undefined} tag @param {number} threshold */
   #row(label, tag, threshold) {
-    const slider = h("input", { type: "range", min: 0, max: 1, step: 0.005, value: threshold, "aria-label": `Threshold of ${label.name}` });
-    const value = h("output", { class: "num", title: "Threshold" }, level(threshold));
+    const slider = h("input", { type: "range", min: 0, max: STEPS, step: 1, value: toSlider(threshold), "aria-label": `Threshold of ${label.name}` });
+    const value = h("output", { class: "num", title: "Threshold" });
+    say(slider, value, threshold);
     const count = figure("events");
     const now = figure("at the cursor");
     const score = figure(tag?.active ? "score, heard" : "score, not heard");
@@ -39,8 +40,9 @@ export class LabelPanel extends EventTarget {
     put(now.value, "\u2013");
     score.element.classList.toggle("active", tag?.active ?? false);
     slider.addEventListener("input", () => {
-      value.textContent = level(Number(slider.value));
-      this.#tell("threshold", { code: label.code, value: Number(slider.value) });
+      const moved = fromSlider(Number(slider.value));
+      say(slider, value, moved);
+      this.#tell("threshold", { code: label.code, value: moved });
     });
     slider.addEventListener("focus", () => this.#tell("focus", label.code));
     slider.addEventListener("blur", () => this.#tell("focus", null));
@@ -72,8 +74,8 @@ export class LabelPanel extends EventTarget {
   /** @param {(code: string) => number} threshold */
   set(threshold) {
     for (const [code, { slider, value }] of this.#rows) {
-      slider.value = String(threshold(code));
-      value.textContent = level(threshold(code));
+      slider.value = String(toSlider(threshold(code)));
+      say(slider, value, threshold(code));
     }
   }
 
@@ -83,8 +85,24 @@ export class LabelPanel extends EventTarget {
   }
 }
 
-/** Thresholds of half a step are told apart. @param {number} threshold */
-const level = (threshold) => threshold.toFixed(3).replace(/0$/, "");
+// From 0.0001 to 1 in equal ratios: presence is often small, and there a hundredth is much.
+const STEPS = 400;
+const DECADES = 4;
+
+/** @param {number} threshold */
+const toSlider = (threshold) => Math.round(STEPS * (1 + Math.log10(Math.max(threshold, 1e-9)) / DECADES));
+
+/** @param {number} place @returns {number} as it is shown */
+const fromSlider = (place) => Number(shown(10 ** (DECADES * (place / STEPS - 1))));
+
+/** @param {number} threshold */
+const shown = (threshold) => threshold.toFixed(threshold < 0.01 ? 4 : 3);
+
+/** @param {HTMLInputElement} slider @param {HTMLElement} output @param {number} threshold */
+function say(slider, output, threshold) {
+  output.textContent = shown(threshold);
+  slider.setAttribute("aria-valuetext", shown(threshold));
+}
 
 /** A number and, for those who hear the page, what it is. @param {string} name */
 function figure(name) {

@@ -85,9 +85,9 @@ function card({ model, theme }) {
   ];
   return h("section", { class: "card", "aria-label": "Model card" },
     h("div", { class: "panel about" }, h("h2", {}, model.name), h("dl", {}, ...facts.flatMap(([name, value]) => [h("dt", {}, name), h("dd", { class: "num" }, value)]))),
-    h("div", { class: "panel wide-table" }, labelTable(model, palette(model.labels.filter((label) => label.scored !== false), theme.name))),
-    h("div", { class: "panel about" }, h("h2", {}, "Measured"), nested(model.metrics, "The model card holds no measurements.")),
-    h("div", { class: "panel about" }, h("h2", {}, "Trained on"), nested(model.training, "The model card does not say.")));
+    h("div", { class: "panel wide-table", tabindex: "0", role: "group", "aria-label": "Labels" }, labelTable(model, palette(model.labels.filter((label) => label.scored !== false), theme.name))),
+    h("div", { class: "panel about whole" }, h("h2", {}, "Measured"), nested(model.metrics, "The model card holds no measurements.")),
+    h("div", { class: "panel about whole" }, h("h2", {}, "Trained on"), nested(model.training, "The model card does not say.")));
 }
 
 /** @param {import("../main.js").Model} model @param {Map<string, string>} colours */
@@ -99,7 +99,7 @@ function labelTable(model, colours) {
     h("tbody", {}, ...model.labels.map((label) => {
       const decoder = model.events[label.code];
       const cells = decoder
-        ? [label.threshold?.toFixed(2), decoder.onset_threshold.toFixed(2), decoder.offset_threshold.toFixed(2), span(decoder.median_s), span(decoder.max_gap_s), span(decoder.min_duration_s)]
+        ? [label.threshold?.toFixed(2), decoder.onset_threshold.toFixed(3), decoder.offset_threshold.toFixed(3), span(decoder.median_s), span(decoder.max_gap_s), span(decoder.min_duration_s)]
         : Array(6).fill("\u2013");
       return h("tr", {}, h("td", { class: "mono" }, label.code),
         h("th", { scope: "row" }, swatch(colours.get(label.code) ?? "transparent"), label.name, label.scored === false && h("span", { class: "note" }, " (not reported)")),
