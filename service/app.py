@@ -5,6 +5,7 @@ import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from importlib.metadata import version
+from importlib.util import find_spec
 
 from fastapi import FastAPI
 from starlette.middleware import Middleware
@@ -22,12 +23,12 @@ from service.api import (
     sources,
     tag,
 )
-from service.api.edge import Edge
+from service.api.edge import QUIET, Edge
 from service.api.guard import Guard
 from service.api.keys import KeyRing
 from service.api.state import OpenTagger, Service, open_tagger, open_timeline
 from service.dashboard.router import create_router as dashboard
-from service.settings import Settings
+from service.settings import Settings, SettingsError
 from service.timeline.store import Timeline
 
 logger = logging.getLogger(__name__)
@@ -69,6 +70,7 @@ def create_app(
         timeline: how the timeline is opened.
 
     Raises:
+        SettingsError: tracing is asked for and not installed.
         KeyFileError: the file of API keys cannot be used; better no service than an open one.
     """
     keys = KeyRing.read(settings.api_keys_file) if settings.api_keys_file else KeyRing()
@@ -77,6 +79,8 @@ def create_app(
             "listening on %s without API keys: whoever reaches it may use it; see ATTLOC_API_KEYS_FILE",
             settings.host,
         )
+    if settings.tracing and find_spec("opentelemetry.exporter") is None:
+        raise SettingsError("ATTLOC_TRACING needs OpenTelemetry: install attloc[otel]")
     service = Service(settings, tagger=tagger, timeline=timeline)
 
     @asynccontextmanager
@@ -98,7 +102,14 @@ def create_app(
         redirect_slashes=False,
         # Not by `include_router`, which matches every request twice.
         routes=[route for router in (*ROUTERS, dashboard()) for route in router.routes],
-        telemetry={"tracing": False, "metrics": False, "logs": False, "operation_spans": False},
+        telemetry={
+            "tracing": settings.tracing,
+            "metrics": False,  # Prometheus has them
+            "logs": False,
+            "operation_spans": False,
+            "auto_configure": settings.tracing,
+            "exclude": lambda scope: scope["path"] in QUIET,
+        },
         middleware=[
             Middleware(Edge, metrics=service.metrics),
             Middleware(Guard, keys=keys, metrics=service.metrics),

@@ -89,6 +89,10 @@ class Settings(BaseSettings):
     grace_s: Annotated[
         float, Field(ge=0, description="Seconds that accepted work may still take after SIGTERM.")
     ] = 30.0
+    tracing: Annotated[
+        bool,
+        Field(description="Send traces to `OTEL_EXPORTER_OTLP_ENDPOINT`; needs the extra `otel`."),
+    ] = False
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"], Field(description="Least severity that is logged.")
     ] = "info"

@@ -1,7 +1,9 @@
 """A real server on a loopback port, in a thread of this process."""
 
 import io
+import json
 import socket
+import subprocess
 import threading
 import wave
 from collections.abc import Iterator
@@ -103,3 +105,15 @@ def wav(seconds: float = 1.0, *, rate: int = 16_000, hertz: float = 440.0, chann
         file.setparams((channels, 2, rate, 0, "NONE", ""))
         file.writeframes(np.repeat(samples, channels).tobytes())
     return out.getvalue()
+
+
+def listening_port(process: subprocess.Popen[str]) -> int:
+    """The port of a started process that logs JSON, once it is ready."""
+    assert process.stderr is not None
+    port = 0
+    for line in process.stderr:
+        told = json.loads(line)
+        port = told.get("port", port)
+        if told["message"] == "ready":
+            return int(port)
+    raise AssertionError("the process ended before it was ready")

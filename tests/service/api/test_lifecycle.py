@@ -17,7 +17,7 @@ from service.settings import Settings
 from service.timeline.store import Timeline
 from tests.service.api.gated import Gate, TooLate
 from tests.service.api.raw import head
-from tests.service.api.serving import running, settings_for, wav
+from tests.service.api.serving import listening_port, running, settings_for, wav
 
 AUDIO = {"content-type": "audio/wav"}
 
@@ -154,13 +154,8 @@ def test_the_process_serves_and_leaves_with_0_on_sigterm(tiny_graph: Path, tmp_p
         stderr=subprocess.PIPE,
         text=True,
     ) as process:
+        port = listening_port(process)
         assert process.stderr is not None
-        port = None
-        for line in process.stderr:
-            told = json.loads(line)
-            port = told.get("port", port)
-            if told["message"] == "ready":
-                break
         answer = httpx.post(f"http://127.0.0.1:{port}/tag", content=wav(), headers=AUDIO, trust_env=False)
         assert answer.status_code == 200
         process.send_signal(signal.SIGTERM)
