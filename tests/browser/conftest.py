@@ -4,8 +4,10 @@ import io
 import shutil
 import wave
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any, Protocol
 
 import httpx
 import numpy as np
@@ -73,10 +75,11 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> Sound:
     return Sound(samples.astype(np.float32), path)
 
 
-def as_wav(samples: NDArray[np.floating]) -> bytes:
+def as_wav(samples: NDArray[np.floating[Any]], rate: int = 16_000) -> bytes:
+    """Mono, 16 bits; samples (samples,) with full scale 1."""
     out = io.BytesIO()
     with wave.open(out, "wb") as file:
-        file.setparams((1, 2, 16_000, 0, "NONE", ""))
+        file.setparams((1, 2, rate, 0, "NONE", ""))
         file.writeframes(np.round(np.clip(samples, -1, 1) * 32767).astype("<i2").tobytes())
     return out.getvalue()
 
@@ -127,23 +130,44 @@ def client(server: Running) -> Iterator[httpx.Client]:
         yield client
 
 
-@pytest.fixture(scope="package")
-def context(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BrowserContext]:
-    """One for all tests, with a profile on disk: there Plotly's 5 MB are kept as compiled.
+class LaunchBrowser(Protocol):
+    """Opens a browser with a profile of its own until the block ends."""
 
-    Closed with the package, as Playwright's loop would be in the way of other tests.
-    """
+    def __call__(self, *, hearing: Path | None = None) -> AbstractContextManager[BrowserContext]:
+        """`hearing`: the WAV that its microphone hears, over and over; without one it has none."""
+
+
+@pytest.fixture(scope="package")
+def launch(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LaunchBrowser]:
+    """Ended with the package, as Playwright's loop would be in the way of other tests."""
     with sync_playwright() as started:
-        context = started.chromium.launch_persistent_context(
-            tmp_path_factory.mktemp("profile"),
-            executable_path=CHROMIUM,
-            args=SWITCHES,
-            viewport={"width": 1280, "height": 900},
-        )
-        context.set_default_timeout(PATIENCE_MS)
-        expect.set_options(timeout=PATIENCE_MS)
+
+        @contextmanager
+        def launch(*, hearing: Path | None = None) -> Iterator[BrowserContext]:
+            switches = list(SWITCHES)
+            if hearing is not None:
+                switches += ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
+                switches += [f"--use-file-for-fake-audio-capture={hearing}"]
+            # With a profile on disk Plotly's 5 MB are kept as compiled.
+            context = started.chromium.launch_persistent_context(
+                tmp_path_factory.mktemp("profile"),
+                executable_path=CHROMIUM,
+                args=switches,
+                viewport={"width": 1280, "height": 900},
+            )
+            context.set_default_timeout(PATIENCE_MS)
+            expect.set_options(timeout=PATIENCE_MS)
+            yield context
+            context.close()
+
+        yield launch
+
+
+@pytest.fixture(scope="package")
+def context(launch: LaunchBrowser) -> Iterator[BrowserContext]:
+    """One browser for all tests that need nothing special of it."""
+    with launch() as context:
         yield context
-        context.close()
 
 
 @pytest.fixture(scope="package")

@@ -12,6 +12,7 @@ export function sourceField(asked) {
   });
   return {
     element: h("div", { class: "field" }, h("label", { for: "source" }, "Source"), input),
+    input,
     get value() { return input.value; },
     /** Whether it is a name the service takes; says so if it is not. */
     check() {

@@ -17,29 +17,24 @@ export class EventList extends EventTarget {
   #shown = "";
   element = h("section", { class: "panel log", "aria-label": "Events" }, this.#title, this.#list);
 
-  /** Tells `show` (an event) when one is chosen. @param {Label[]} labels */
-  constructor(labels) {
-    super();
-    this.names = new Map(labels.map((label) => [label.code, label.name]));
-  }
-
-  /** @param {SoundEvent[]} events @param {Map<string, string>} colours by label code */
-  show(events, colours) {
+  /** Choosing an event tells `show`. @param {SoundEvent[]} events @param {Label[]} labels @param {Map<string, string>} colours by label code */
+  show(events, labels, colours) {
     const shown = JSON.stringify([events, [...colours.values()]]);
     // Left alone while nothing changes: somebody may have the focus in it.
     if (shown === this.#shown) return;
     this.#shown = shown;
-    this.#title.textContent = events.length === 0 ? "No events at these thresholds" : counted(events.length, "event");
-    put(this.#list, ...events.slice(0, MOST_ROWS).map((event) => this.#row(event, colours)));
+    this.#title.textContent = events.length === 0 ? "No events" : counted(events.length, "event");
+    const names = new Map(labels.map((label) => [label.code, label.name]));
+    put(this.#list, ...events.slice(0, MOST_ROWS).map((event) => this.#row(event, names.get(event.label) ?? event.label, colours)));
     this.#list.hidden = events.length === 0;
   }
 
-  /** @param {SoundEvent} event @param {Map<string, string>} colours */
-  #row(event, colours) {
+  /** @param {SoundEvent} event @param {string} name @param {Map<string, string>} colours */
+  #row(event, name, colours) {
     const choose = () => this.dispatchEvent(new CustomEvent("show", { detail: event }));
     return h("li", { "data-label": event.label }, h("button", { type: "button", title: "Show in the figure", onclick: choose },
       h("span", { class: "num when" }, `${position(event.onset)} \u2013 ${position(event.offset)}`),
-      h("span", { class: "name" }, swatch(colours.get(event.label) ?? ""), this.names.get(event.label) ?? event.label),
+      h("span", { class: "name" }, swatch(colours.get(event.label) ?? ""), name),
       h("span", { class: "num" }, span(event.offset - event.onset)),
       h("span", { class: "num", title: "Confidence" }, h("span", { class: "unseen" }, "confidence "), event.confidence.toFixed(2))));
   }

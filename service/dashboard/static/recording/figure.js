@@ -14,6 +14,7 @@
  * @property {SoundEvent[]} events
  * @property {[number, number]} range s
  * @property {string | null} picture of the spectrogram, a data URL
+ * @property {boolean} live it goes on: no place is kept for a spectrogram
  * @property {string | null} focus the label that stands out
  * @property {{onset: number, offset: number} | null} thresholds of the label in focus
  * @property {Map<string, string>} colours
@@ -40,9 +41,9 @@ const NARROW = 560;
 /** Space left and right of the time axis, px. @param {number} width */
 export const margins = (width) => (width < NARROW ? { l: 34, r: 8 } : { l: 164, r: 14 });
 
-/** Heights of the rows and of all, px. @param {{recording: Recording, labels: Label[]}} scene */
-export function heights({ recording, labels }) {
-  const top = recording.spectrogram ? PICTURE : NO_PICTURE;
+/** Heights of the rows and of all, px. @param {{recording: Recording, labels: Label[], live: boolean}} scene */
+export function heights({ recording, labels, live }) {
+  const top = recording.spectrogram ? PICTURE : live ? 1 : NO_PICTURE;
   const lanes = LANE * labels.length;
   const drawn = top + CURVES + lanes + 2 * GAP;
   return { top, lanes, drawn, all: drawn + HEAD + FOOT };
@@ -101,7 +102,7 @@ export function frame(scene) {
     shapes: shapes(scene),
     xaxis: {
       ...base, range, anchor: "y3", ticksuffix: " s", nticks: Math.max(4, Math.round(width / 100)), showline: true,
-      minallowed: 0, maxallowed: recording.duration,
+      minallowed: 0, maxallowed: Math.max(recording.duration, range[1]),
     },
     yaxis: {
       ...base, domain: [1 - top / drawn, 1], range: [-0.5, rows - 0.5], fixedrange: true, showgrid: false, visible: recording.spectrogram !== null,

@@ -57,7 +57,7 @@ class RecordingView {
     this.focus = null;
     this.chart = new RecordingChart();
     this.panel = new LabelPanel(this.labels, recording, (code) => this.thresholds.value(code));
-    this.list = new EventList(this.labels);
+    this.list = new EventList();
     this.about = h("p", { class: "note" });
     /** @type {number | undefined} */
     this.pending = undefined;
@@ -166,9 +166,9 @@ class RecordingView {
     const colours = palette(this.labels, theme.name);
     this.panel.tell(counts, this.thresholds.touched);
     this.about.textContent = KINDS.find(([kind]) => kind === this.kind)?.[2] ?? "";
-    this.list.show(events, colours);
+    this.list.show(events, this.labels, colours);
     this.chart.draw({
-      recording: this.recording, labels: this.labels, kind: this.kind, events, range: this.range, picture: this.picture ?? null, focus: this.focus,
+      recording: this.recording, labels: this.labels, kind: this.kind, events, range: this.range, picture: this.picture ?? null, live: false, focus: this.focus,
       thresholds: decoder && { onset: decoder.onset_threshold, offset: decoder.offset_threshold }, colours, theme: theme.name, tones: theme.tones,
     }).catch((error) => { this.about.textContent = error.message; });
     this.tellCursor();

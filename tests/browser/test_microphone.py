@@ -1,0 +1,137 @@
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+import soxr
+from playwright.sync_api import BrowserContext, Page, WebSocketRoute, expect
+
+from tests.browser.conftest import LaunchBrowser, Sound, as_wav
+from tests.browser.visit import Visit
+from tests.service.api.serving import Running, running, settings_for
+
+SPEECH = Path(__file__).parents[3] / "shared/corpus/audio/test/m"
+WEIGHTS = Path(__file__).parents[2] / "weights/att_loc_cgrnn.onnx"
+RATE = 48_000
+
+
+def write_microphone(path: Path, samples: np.ndarray, rate: int) -> Path:
+    """What Chromium's false microphone hears, again and again."""
+    path.write_bytes(as_wav(soxr.resample(samples, rate, RATE), RATE))
+    return path
+
+
+@pytest.fixture(scope="module")
+def microphone(
+    launch: LaunchBrowser, sound: Sound, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[BrowserContext]:
+    """A browser whose microphone hears the recording of the other tests."""
+    path = write_microphone(tmp_path_factory.mktemp("microphone") / "heard.wav", sound.samples, 16_000)
+    with launch(hearing=path) as context:
+        yield context
+
+
+def listen(visit: Visit, source: str) -> Page:
+    visit.go(f"analyse/microphone?source={source}")
+    visit.page.get_by_role("button", name="Listen").click()
+    expect(visit.page.locator(".feed-state")).to_have_text("Listening")
+    return visit.page
+
+
+def test_what_the_microphone_hears_is_shown_and_kept(
+    microphone: BrowserContext, server: Running, client: httpx.Client
+) -> None:
+    with Visit.begin(microphone, server.url) as visit:
+        page = listen(visit, "microphone")
+        visit.drawn(".traces-plot")
+        visit.wait_for(".log-list li")
+        expect(page.locator(".traces-plot .scatterlayer .trace")).to_have_count(7)
+        expect(page.locator(".traces-plot .barlayer .point").first).to_be_attached()
+        assert page.evaluate("() => document.querySelector('.level span').style.transform") != ""
+        page.get_by_role("button", name="Stop").click()
+        expect(page.locator(".feed-state")).to_have_text("Not listening")
+        visit.assert_no_complaints()
+        # It lies in the timeline as if it had been posted.
+        page.get_by_role("link", name="Timeline of microphone").click()
+        kept = client.get("/localize", params={"source": "microphone"}).json()["events"]
+        assert kept
+        expect(page.locator(".log h2")).to_have_text(re.compile(rf"^{len(kept)} events?$"))
+
+
+def test_listening_goes_on_when_the_line_breaks(
+    microphone: BrowserContext, server: Running, client: httpx.Client
+) -> None:
+    with Visit.begin(microphone, server.url) as visit:
+        lines: list[tuple[WebSocketRoute, WebSocketRoute]] = []
+
+        def lay(line: WebSocketRoute) -> None:
+            lines.append((line, line.connect_to_server()))
+
+        visit.page.route_web_socket(re.compile(r"/stream\?"), lay)
+        page = listen(visit, "interrupted")
+        visit.wait_for(".log-list li")
+        for side in lines[0]:
+            side.close()
+        expect(page.locator(".feed-state")).to_contain_text("Trying again")
+        expect(page.locator(".feed-state")).to_have_text("Listening")
+        assert len(lines) == 2
+        # The figure goes on behind what was heard before.
+        page.wait_for_function(
+            """() => {
+              const { data } = document.querySelector(".traces-plot");
+              const ends = data.filter((trace) => trace.type === "scatter").map((trace) => trace.x.at(-1));
+              return Math.max(...ends) > 3;
+            }"""
+        )
+        page.get_by_role("button", name="Stop").click()
+        expect(page.locator(".feed-state")).to_have_text("Not listening")
+        visit.assert_no_complaints()
+    sources = client.get("/sources").json()["sources"]
+    (kept,) = (each["recordings"] for each in sources if each["source"] == "interrupted")
+    assert kept >= 2  # what either line heard
+
+
+def test_a_refused_microphone_is_told(context: BrowserContext, visit: Visit) -> None:
+    visit.go("analyse/microphone")
+    visit.page.get_by_role("button", name="Listen").click()
+    expect(visit.page.get_by_role("alert")).to_contain_text("microphone")
+    expect(visit.page.get_by_role("button", name="Listen")).to_be_enabled()
+    expect(visit.page.locator(".feed-state")).to_have_text("Not listening")
+
+
+@pytest.mark.corpus
+@pytest.mark.skipif(not SPEECH.is_dir(), reason="needs the developers' corpus")
+@pytest.mark.skipif(not WEIGHTS.is_file(), reason="needs the exported weights")
+def test_speech_shows_within_three_seconds(launch: LaunchBrowser, tmp_path: Path) -> None:
+    import soundfile
+
+    speech, rate = soundfile.read(sorted(SPEECH.glob("*.ogg"))[3], dtype="float32")
+    quiet_s = 4.0
+    quiet = 1e-4 * np.random.default_rng(3).standard_normal(round(quiet_s * rate)).astype(np.float32)
+    path = write_microphone(tmp_path / "speech.wav", np.concatenate([quiet, speech[: 4 * rate], quiet]), rate)
+    with (
+        running(settings_for(WEIGHTS, tmp_path)) as server,
+        launch(hearing=path) as context,
+        Visit.begin(context, server.url) as visit,
+    ):
+        page = listen(visit, "speaker")
+        # From the first loud block of the microphone to the event on the page, seen as it happens.
+        seconds = page.evaluate(
+            """() => new Promise((done) => {
+              const level = document.querySelector(".level span");
+              let begun = null;
+              new MutationObserver(() => {
+                const part = Number(/[\\d.]+/.exec(level.style.transform)?.[0] ?? 0);
+                if (part < 0.2 && !document.querySelector(".log-list li")) begun = null;
+                else begun ??= performance.now();
+                const shown = document.querySelector(".log-list li[data-label=m]");
+                if (shown) done((performance.now() - begun) / 1000);
+              }).observe(document.body, { subtree: true, childList: true, attributes: true });
+            })"""
+        )
+        assert 0 < seconds < 3
+        page.get_by_role("button", name="Stop").click()
+        expect(page.locator(".feed-state")).to_have_text("Not listening")
+        visit.assert_no_complaints()
