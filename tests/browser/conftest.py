@@ -3,11 +3,11 @@
 import io
 import shutil
 import wave
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import httpx
 import numpy as np
@@ -21,6 +21,8 @@ from service.engine.tagger import Tagger
 from tests.browser.visit import PATIENCE_MS, Visit
 from tests.service.api.serving import Running, running, settings_for
 
+Test = TypeVar("Test", bound=Callable[..., None])
+
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 SWITCHES = [
     "--headless=new",
@@ -33,6 +35,20 @@ SWITCHES = [
     "--disable-sync",
 ]
 SOUND = Path("sound.wav")
+ROOT = Path(__file__).parents[2]
+SPEECH = ROOT.parent / "shared/corpus/audio/test/m"
+WEIGHTS = ROOT / "weights/att_loc_cgrnn.onnx"
+
+
+def real(test: Test) -> Test:
+    """A test of real speech and the shipped weights."""
+    for mark in (
+        pytest.mark.corpus,
+        pytest.mark.skipif(not SPEECH.is_dir(), reason="the developers' corpus is not beside the checkout"),
+        pytest.mark.skipif(not WEIGHTS.is_file(), reason="there are no exported weights"),
+    ):
+        test = mark(test)
+    return test
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -1,10 +1,12 @@
 import base64
+from pathlib import Path
 
 import httpx
-from playwright.sync_api import expect
+from playwright.sync_api import BrowserContext, expect
 
-from tests.browser.conftest import Sound
+from tests.browser.conftest import SPEECH, WEIGHTS, Sound, real
 from tests.browser.visit import Visit
+from tests.service.api.serving import running, settings_for
 
 DROP = """([bytes, name]) => {
   const data = new DataTransfer();
@@ -40,6 +42,18 @@ def test_a_dropped_recording_shows_its_events(visit: Visit, client: httpx.Client
     audio = visit.wait_for("audio")
     visit.page.wait_for_function("document.querySelector('audio').readyState > 0")
     assert abs(audio.evaluate("(it) => it.duration") - sound.seconds) < 0.1
+
+
+@real
+def test_a_dropped_real_recording_shows_what_is_said(context: BrowserContext, tmp_path: Path) -> None:
+    recording = sorted(SPEECH.glob("*.ogg"))[3]
+    with running(settings_for(WEIGHTS, tmp_path)) as server, Visit.begin(context, server.url) as visit:
+        visit.go("analyse")
+        drop(visit, recording.read_bytes(), recording.name)
+        visit.drawn(".traces-plot")
+        expect(visit.page.get_by_role("heading", level=1)).to_contain_text("adult male speech")
+        expect(visit.page.locator(".log-list li[data-label=m]")).not_to_have_count(0)
+        visit.assert_no_complaints()
 
 
 def test_a_name_that_is_markup_is_shown_as_text(visit: Visit, sound: Sound) -> None:

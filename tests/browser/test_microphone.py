@@ -8,12 +8,10 @@ import pytest
 import soxr
 from playwright.sync_api import BrowserContext, Page, WebSocketRoute, expect
 
-from tests.browser.conftest import LaunchBrowser, Sound, as_wav
+from tests.browser.conftest import SPEECH, WEIGHTS, LaunchBrowser, Sound, as_wav, real
 from tests.browser.visit import Visit
 from tests.service.api.serving import Running, running, settings_for
 
-SPEECH = Path(__file__).parents[3] / "shared/corpus/audio/test/m"
-WEIGHTS = Path(__file__).parents[2] / "weights/att_loc_cgrnn.onnx"
 RATE = 48_000
 
 
@@ -101,9 +99,7 @@ def test_a_refused_microphone_is_told(context: BrowserContext, visit: Visit) -> 
     expect(visit.page.locator(".feed-state")).to_have_text("Not listening")
 
 
-@pytest.mark.corpus
-@pytest.mark.skipif(not SPEECH.is_dir(), reason="needs the developers' corpus")
-@pytest.mark.skipif(not WEIGHTS.is_file(), reason="needs the exported weights")
+@real
 def test_speech_shows_within_three_seconds(launch: LaunchBrowser, tmp_path: Path) -> None:
     import soundfile
 

@@ -73,7 +73,7 @@ export class TimelineChart extends EventTarget {
         base: drawn.map((block) => toPlot(block.onset)),
         x: drawn.map((block) => Math.max(block.offset - block.onset, least)),
         width: place.width,
-        marker: { color: colours.get(label.code), opacity: drawn.map((block) => 0.5 + 0.5 * block.confidence), line: { width: 0 } },
+        marker: { color: colours.get(label.code), opacity: drawn.map((block) => 0.55 + 0.45 * Math.sqrt(block.confidence)), line: { width: 0 } },
         hovertext: drawn.map((block) => describe(plain(label.name), block)),
         hovertemplate: "%{hovertext}<extra></extra>",
       };
