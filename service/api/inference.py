@@ -15,7 +15,7 @@ from fastapi import APIRouter, Path, Request, Response
 from numpy.typing import NDArray
 
 from service.api.errors import Complaint, InvalidRequestError, MediaTypeError, NotFoundError
-from service.api.openapi import refusals
+from service.api.openapi import inference_body, refusals
 from service.api.render import json_response
 from service.api.state import Phase, Service, service_of
 from service.api.tensors import DATATYPE, INPUT, OUTPUTS, read_request, write_answer
@@ -92,6 +92,7 @@ async def model_ready(request: Request, name: ModelName) -> Response:
     "/models/{name}/infer",
     response_class=Response,
     responses=refusals(400, 404, 408, 413, 415, 422, 503, 504),
+    openapi_extra=inference_body(),
     summary="Run the model",
 )
 async def infer(request: Request, name: ModelName) -> Response:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, Request, Response
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 from starlette.datastructures import URL
 
 from service.api import render
@@ -44,11 +44,13 @@ class Following(BaseModel):
     min_confidence: Probability = Field(0.0, description="Only events at least so sure.")
     after: int | None = Field(None, ge=0, le=MAX_CURSOR, description="The cursor of an earlier answer.")
 
-    @model_validator(mode="after")
-    def _in_order(self) -> "Following":
-        if self.since and self.until and self.until <= self.since:
-            raise ValueError("until must be later than since")
-        return self
+    @field_validator("until")
+    @classmethod
+    def _in_order(cls, until: datetime | None, others: ValidationInfo) -> datetime | None:
+        since = others.data.get("since")
+        if since and until and until <= since:
+            raise ValueError("must be later than since")
+        return until
 
     def asked(self, limit: int) -> EventQuery:
         """As the store wants it."""

@@ -54,6 +54,39 @@ def recording_body() -> dict[str, Any]:
     }
 
 
+def inference_body() -> dict[str, Any]:
+    """The request body of an inference, for `openapi_extra`."""
+    tensor = {
+        "type": "object",
+        "required": ["name", "datatype", "shape"],
+        "properties": {
+            "name": {"const": "waveform"},
+            "datatype": {"const": "FP32"},
+            "shape": {
+                "type": "array",
+                "items": {"type": "integer", "minimum": 1},
+                "minItems": 2,
+                "maxItems": 2,
+            },
+            "data": {"type": "array", "items": {"type": "number"}},
+            "parameters": {"type": "object"},
+        },
+    }
+    schema = {
+        "type": "object",
+        "required": ["inputs"],
+        "properties": {
+            "id": {"type": "string"},
+            "inputs": {"type": "array", "items": tensor, "minItems": 1, "maxItems": 1},
+            "outputs": {"type": "array", "items": {"type": "object", "required": ["name"]}},
+            "parameters": {"type": "object"},
+        },
+    }
+    binary = {"schema": {"type": "string", "format": "binary"}}
+    content = {"application/json": {"schema": schema}, "application/octet-stream": binary}
+    return {"requestBody": {"required": True, "content": content}}
+
+
 def document(app: FastAPI) -> dict[str, Any]:
     """The OpenAPI document of an application."""
     built = get_openapi(

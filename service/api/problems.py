@@ -11,6 +11,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Route
 
 from service.api import errors as api
 from service.api.context import current
@@ -106,8 +107,21 @@ def _of_http(request: Request, error: HTTPException) -> Response:
         404: f"Nothing at {request.url.path}; the paths are listed in /openapi.json.",
         405: f"{request.method} is not a method of {request.url.path}.",
     }.get(status, str(error.detail))
+    headers = {name.lower(): value for name, value in (error.headers or {}).items()}
+    if status == 405:
+        # The router names the methods of the first route of this path; there may be another.
+        headers["allow"] = ", ".join(sorted(_methods(request)))
     slug = title.lower().replace(" ", "-")
-    return _response(_document(status, slug, title, detail, request.url.path), error.headers)
+    return _response(_document(status, slug, title, detail, request.url.path), headers)
+
+
+def _methods(request: Request) -> set[str]:
+    return {
+        method
+        for route in request.app.routes
+        if isinstance(route, Route) and route.path_regex.match(request.scope["path"])
+        for method in route.methods or ()
+    }
 
 
 def _of_validation(request: Request, error: RequestValidationError) -> Response:

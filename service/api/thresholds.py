@@ -1,10 +1,11 @@
 """`threshold`: events decoded anew from stored curves, without running the model."""
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Annotated
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, WithJsonSchema
 
 from service.engine.analysis import Analysis
 from service.engine.card import EventDecoder, ModelCard
@@ -13,6 +14,9 @@ from service.engine.events import decode_all
 # A curve may sink so far below the onset threshold before its event ends, where the model's own decoder
 # says nothing: a label of a model long gone.
 _UNKNOWN = EventDecoder(0.5, 0.5, 0.0, 0.0, 0.0)
+
+
+WRITTEN = re.compile(r"(?:(?P<label>[^:]{1,64}):)?(?P<number>0(?:\.[0-9]{1,9})?|1(?:\.0{1,9})?)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +37,13 @@ class Thresholds:
         common: float | None = None
         by_label: dict[str, float] = {}
         for value in values:
-            label, colon, number = value.rpartition(":")
-            threshold = _probability(number)
-            if colon:
-                by_label[label] = threshold
+            match = WRITTEN.fullmatch(value)
+            if match is None:
+                raise ValueError(f"{value[:32]!r} is no threshold; write `0.4`, or `c:0.4` for label c")
+            if match["label"] is None:
+                common = float(match["number"])
             else:
-                common = threshold
+                by_label[match["label"]] = float(match["number"])
         return cls(common, by_label)
 
     def __bool__(self) -> bool:
@@ -71,24 +76,18 @@ class Thresholds:
         return replace(decoder, onset_threshold=threshold, offset_threshold=threshold * min(1.0, depth))
 
 
-def _probability(text: str) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        raise ValueError(f"{text[:32]!r} is no number; write `0.4`, or `c:0.4` for label c") from None
-    if not 0 <= number <= 1:
-        raise ValueError(f"{text[:32]} is not within 0 to 1")
-    return number
-
-
 def _checked(values: list[str]) -> list[str]:
     Thresholds.parse(values)
     return values
 
 
+# The same without names for its groups, which JSON Schema's regular expressions do not have.
+SCHEMA_PATTERN = f"^{WRITTEN.pattern.replace('?P<label>', '').replace('?P<number>', '')}$"
 # As the query parameter `threshold` comes; `Thresholds.parse` cannot fail on it.
 RawThresholds = Annotated[
-    list[str],
+    list[
+        Annotated[str, WithJsonSchema({"type": "string", "pattern": SCHEMA_PATTERN, "examples": ["c:0.4"]})]
+    ],
     Field(
         [],
         max_length=64,

@@ -142,7 +142,11 @@ def test_an_end_before_the_start_is_refused(client: httpx.Client) -> None:
     query = {"since": "2026-11-22T10:00:00Z", "until": "2026-11-22T09:00:00Z"}
     answer = client.get("/localize", params=query)
     assert answer.status_code == 422
-    assert "until must be later" in answer.json()["detail"]
+    assert answer.json()["errors"][0] == {
+        "in": "query",
+        "name": "until",
+        "detail": "must be later than since",
+    }
 
 
 def test_a_recording_is_shown_as_it_was_answered(client: httpx.Client, filled: list[dict[str, Any]]) -> None:
@@ -168,7 +172,7 @@ def test_thresholds_decode_the_stored_curves_anew(client: httpx.Client, filled: 
     assert labels("1") == set()
     assert labels(LOW) == set("bcfmopv")
     assert labels("1", f"b:{LOW}") == {"b"}
-    for bad in ("x", "2", "-0.1", "c:", "nan"):
+    for bad in ("x", "2", "-0.1", "c:", "nan", "1e-3", ":0.5", "1.01", ""):
         refused = client.get(f"/localize/{filled[0]['id']}", params={"threshold": bad})
         assert refused.status_code == 422, bad
 
@@ -265,3 +269,9 @@ def test_pages_of_a_format_link_to_the_next(client: httpx.Client, filled: list[d
         assert answer.headers["x-cursor"]
         query = link[1 : link.index(">")] if link else ""
     assert sorted(lines) == sorted(everything[1:])
+
+
+def test_a_wrong_method_is_told_all_the_right_ones(client: httpx.Client) -> None:
+    answer = client.patch("/localize/x")
+    assert answer.status_code == 405
+    assert answer.headers["allow"] == "DELETE, GET"
