@@ -11,6 +11,7 @@ from typing import Protocol
 from starlette.requests import HTTPConnection
 
 from service.api.admission import Admission
+from service.api.breaker import Breaker
 from service.api.bulletin import Bulletin
 from service.api.logs import fields
 from service.api.metrics import Metrics
@@ -74,6 +75,7 @@ class Service:
         metrics: what Prometheus is told.
         admission: places for recordings.
         bulletin: wakes those who follow a source.
+        breaker: knows when the timeline is away.
         analysing: threads in which recordings are analysed.
         storing: threads that wait for the database.
         pace: how fast and large a body must and may be.
@@ -94,6 +96,7 @@ class Service:
         self.metrics = Metrics()
         self.admission = Admission(settings.max_uploads)
         self.bulletin = Bulletin()
+        self.breaker = Breaker()
         self.analysing = Workers(settings.max_uploads, "analyse")
         self.storing = Workers(DATABASE_THREADS, "store")
         self.pace = Pace(settings.max_body_bytes, settings.read_timeout_s)

@@ -64,6 +64,8 @@ async def tag(request: Request, query: Annotated[TagQuery, Query()]) -> Response
     service = service_of(request)
     tagger = service.tagger
     tagger.ensure_room()
+    if query.store:
+        service.breaker.check()
     with service.admission.place(), Upload(digest=query.store) as upload:
         begun = time.perf_counter()
         await upload.receive(request, service.pace)
@@ -95,7 +97,8 @@ class _Task:
         query, tagger = self.query, self.tagger
         digest = self.upload.sha256
         if digest is not None and query.recorded_at is not None:
-            known = self.service.timeline.find(query.source, query.recorded_at, digest)
+            with self.service.breaker.trying():
+                known = self.service.timeline.find(query.source, query.recorded_at, digest)
             if known is not None:
                 return render.json_response(self._stored(known), headers=REPLAYED)
         begun = time.perf_counter()
@@ -107,7 +110,8 @@ class _Task:
         if digest is not None:
             begun = time.perf_counter()
             new = NewRecording(query.source, recorded_at, digest, analysis, card.name, tagger.bundle.version)
-            recording_id = self.service.timeline.append(new).id
+            with self.service.breaker.trying():
+                recording_id = self.service.timeline.append(new).id
             self.service.metrics.stage("store", time.perf_counter() - begun)
         document = render.recording(
             analysis,

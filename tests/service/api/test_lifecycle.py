@@ -16,7 +16,7 @@ from service.engine.tagger import Tagger
 from service.settings import Settings
 from service.timeline.store import Timeline
 from tests.service.api.gated import Gate, TooLate
-from tests.service.api.raw import head
+from tests.service.api.raw import answer_on, head
 from tests.service.api.serving import listening_port, running, settings_for, wav
 
 AUDIO = {"content-type": "audio/wav"}
@@ -139,6 +139,13 @@ def test_without_its_database_it_still_analyses(tiny_graph: Path, tmp_path: Path
         assert stored.status_code == 503
         assert "database" in stored.json()["detail"]
         assert "127.0.0.1" not in stored.text
+        # Found out once, told at once, before the body is read.
+        with server.connect() as connection:
+            connection.sendall(head("POST", "/tag", Content_Type="audio/wav", Content_Length=100_000))
+            told = answer_on(connection)
+        assert told.status == 503
+        assert "database" in told.json()["detail"]
+        assert client.post("/tag", params={"store": "false"}, content=wav(), headers=AUDIO).status_code == 200
 
 
 def environment(model: Path, data_dir: Path, **settings: str) -> dict[str, str]:
