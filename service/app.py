@@ -112,7 +112,7 @@ def create_app(
         },
         middleware=[
             Middleware(Edge, metrics=service.metrics),
-            Middleware(Guard, keys=keys, metrics=service.metrics),
+            Middleware(Guard, keys=keys, quotas=service.quotas, metrics=service.metrics),
         ],
     )
     app.state.service = service

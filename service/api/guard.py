@@ -1,13 +1,12 @@
 """Who may come in: keys, quotas, and no browser on behalf of another site."""
 
-import time
-
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.api.errors import NoKeyError, QuotaError, RequestError, WrongKeyError
 from service.api.keys import Key, KeyRing
 from service.api.metrics import Metrics
 from service.api.problems import problem, slug_of
+from service.api.quotas import Quotas
 
 # Probes carry no secrets and must not need one; the dashboard's files hold no data and ask for the key.
 OPEN_PATHS = frozenset({"/", "/health/live", "/health/ready", "/v2/health/live", "/v2/health/ready"})
@@ -20,9 +19,10 @@ KEY_SUBPROTOCOL = "attloc.key."
 class Guard:
     """Pure ASGI; refuses before anything behind it has read a byte of the body."""
 
-    def __init__(self, app: ASGIApp, keys: KeyRing, metrics: Metrics) -> None:
+    def __init__(self, app: ASGIApp, keys: KeyRing, quotas: Quotas, metrics: Metrics) -> None:
         self._app = app
         self._keys = keys
+        self._quotas = quotas
         self._metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -31,7 +31,7 @@ class Guard:
             await self._app(scope, receive, send)
             return
         try:
-            self._admit(scope)
+            await self._admit(scope)
         except RequestError as error:
             self._metrics.refused(slug_of(error))
             # A WebSocket that is not accepted yet is refused with the same document.
@@ -39,7 +39,7 @@ class Guard:
             return
         await self._app(scope, receive, send)
 
-    def _admit(self, scope: Scope) -> None:
+    async def _admit(self, scope: Scope) -> None:
         path: str = scope["path"]
         headers: dict[bytes, bytes] = dict(scope["headers"])
         if not self._keys:
@@ -49,7 +49,7 @@ class Guard:
             return
         key = self._key(scope, headers)
         scope["state"]["key"] = key.name
-        if key.quota is not None and (wait_s := key.quota.take(time.monotonic())):
+        if key.quota is not None and (wait_s := await self._quotas.take(key.name, key.quota)):
             raise QuotaError(
                 f"key {key.name} may ask {key.quota.rate_per_s:g} times a second; again in {wait_s:.2f} s",
                 wait_s,

@@ -5,7 +5,7 @@ import hmac
 import re
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from service.engine.errors import AttLocError
@@ -19,32 +19,17 @@ class KeyFileError(AttLocError):
     """The file of keys is missing or has a line that is none."""
 
 
-@dataclass(slots=True)
-class TokenBucket:
-    """Lets through `rate_per_s` requests a second in the mean and a burst of as many as fit in it.
-
-    Attributes:
-        rate_per_s: tokens that fall in each second.
-        capacity: tokens that fit.
-    """
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """`rate_per_s` requests a second in the mean, and `capacity` at once; see `service.api.quotas`."""
 
     rate_per_s: float
     capacity: float
-    _tokens: float = field(init=False)
-    _filled_at: float = field(init=False, default=0.0)
 
-    def __post_init__(self) -> None:
-        self._tokens = self.capacity
-
-    def take(self, now: float) -> float:
-        """Take a token at `now` (monotonic seconds): 0, or the seconds until there is one."""
-        elapsed = max(0.0, now - self._filled_at)
-        self._tokens = min(self.capacity, self._tokens + elapsed * self.rate_per_s)
-        self._filled_at = now
-        if self._tokens >= 1:
-            self._tokens -= 1
-            return 0.0
-        return (1 - self._tokens) / self.rate_per_s
+    @classmethod
+    def of_rate(cls, rate_per_s: float) -> "Quota":
+        """With the burst of two seconds, and room for one request at least."""
+        return cls(rate_per_s, max(1.0, 2 * rate_per_s))
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +44,7 @@ class Key:
 
     name: str
     sha256: str
-    quota: TokenBucket | None
+    quota: Quota | None
 
     @classmethod
     def parse(cls, line: str) -> "Key":
@@ -70,7 +55,7 @@ class Key:
         rate = match["rate"]
         if rate is not None and not float(rate):
             raise ValueError("a rate of 0 requests a second lets nothing through; remove the line instead")
-        quota = TokenBucket(float(rate), max(1.0, 2 * float(rate))) if rate else None
+        quota = Quota.of_rate(float(rate)) if rate else None
         return cls(match["name"], match["sha256"], quota)
 
 

@@ -48,6 +48,11 @@ class Metrics:
         )
         self._graph_s = Counter("attloc_graph_seconds", "Time spent running the graph.", registry=registry)
         self._shed = Counter("attloc_shed", "Recordings refused or given up.", ["reason"], registry=registry)
+        self.quotas_alone = Counter(
+            "attloc_quota_alone",
+            "Requests counted by this process alone, since the database that replicas share was away.",
+            registry=registry,
+        )
         self._decoders = Counter(
             "attloc_decoders_replaced", "Decoder processes that hung or died.", ["reason"], registry=registry
         )

@@ -15,6 +15,7 @@ from service.api.breaker import Breaker
 from service.api.bulletin import Bulletin
 from service.api.logs import fields
 from service.api.metrics import Metrics
+from service.api.quotas import Quotas
 from service.api.render import Names
 from service.api.retention import keep_pruning
 from service.api.upload import Pace
@@ -24,6 +25,7 @@ from service.engine.errors import AttLocError, UnavailableError
 from service.engine.observer import Observer
 from service.engine.tagger import Tagger
 from service.settings import Settings
+from service.timeline.buckets import SharedBuckets
 from service.timeline.store import Timeline
 
 logger = logging.getLogger(__name__)
@@ -76,6 +78,7 @@ class Service:
         admission: places for recordings.
         bulletin: wakes those who follow a source.
         breaker: knows when the timeline is away.
+        quotas: how often each API key may ask.
         analysing: threads in which recordings are analysed.
         storing: threads that wait for the database.
         pace: how fast and large a body must and may be.
@@ -97,6 +100,7 @@ class Service:
         self.admission = Admission(settings.max_uploads)
         self.bulletin = Bulletin()
         self.breaker = Breaker()
+        self.quotas = Quotas(self.metrics)
         self.analysing = Workers(settings.max_uploads, "analyse")
         self.storing = Workers(DATABASE_THREADS, "store")
         self.pace = Pace(settings.max_body_bytes, settings.read_timeout_s)
@@ -123,6 +127,7 @@ class Service:
                 asyncio.to_thread(self._open_tagger, self.settings, self.metrics),
                 asyncio.to_thread(self._open_timeline, self.settings),
             )
+            self.quotas.share(await asyncio.to_thread(SharedBuckets.open, self.settings.timeline_url))
         except AttLocError as error:
             logger.error("cannot start: %s", error)  # noqa: TRY400 - the message says it all
             self.phase = Phase.FAILED
@@ -241,6 +246,7 @@ class Service:
             await asyncio.to_thread(self._tagger.close)
         self.analysing.close()
         self.storing.close()
+        await self.quotas.close()
         if self._timeline is not None:
             await asyncio.to_thread(self._timeline.close)
         logger.info("closed")

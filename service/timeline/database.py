@@ -73,10 +73,16 @@ class Database:
         writing = {"sqlite_begin": "BEGIN IMMEDIATE"} if self._is_sqlite else {}
         self._reading = self.engine.execution_options(**reading)
         self._writing = self.engine.execution_options(**writing)
+        self._single = self.engine.execution_options(isolation_level="AUTOCOMMIT")
         # SQLite lets one writer in; the others poll, and may starve. Threads of one process queue here.
         self._writer = threading.Semaphore(1 if self._is_sqlite else pool_size)
         self._migrating = threading.Semaphore(1)
         self._migrated = False
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether other processes, on other machines too, may use it at the same time."""
+        return not self._is_sqlite
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -92,6 +98,14 @@ class Database:
         with _mapped():
             self.migrate()
             with self._turn(self._writer), self._writing.begin() as connection:
+                yield connection
+
+    @contextmanager
+    def statement(self) -> Iterator[Connection]:
+        """A connection on which every statement is a transaction of its own: one trip to the server."""
+        with _mapped():
+            self.migrate()
+            with self._single.connect() as connection:
                 yield connection
 
     @contextmanager

@@ -113,3 +113,13 @@ removals = Table(
     Column("event_id", Uuid, nullable=False),
     Column("removed_at_us", BigInteger, nullable=False),
 )
+
+# What API keys have used up: here because this is what replicas share. PostgreSQL alone counts in it,
+# outside of its log: after a crash it begins anew. See buckets.py.
+quotas = Table(
+    "quotas",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("full_at_us", BigInteger, nullable=False),
+    Column("wait_us", BigInteger, nullable=False),  # what the last to ask was told; 0 let it through
+)
