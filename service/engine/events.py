@@ -11,7 +11,6 @@ threshold that the event had to reach.
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from service.engine.analysis import Event
@@ -43,6 +42,8 @@ def decode(
     if len(presence) == 0 or presence.max() < decoder.onset_threshold:
         return []
     smooth = median_filter(presence, round(decoder.median_s / hop_s))
+    if smooth.max() < decoder.onset_threshold:
+        return []
     starts, ends = active_runs(smooth, decoder.onset_threshold, decoder.offset_threshold)
     starts, ends = _close_gaps(starts, ends, _whole_frames(decoder.max_gap_s, hop_s))
     events = []
@@ -88,9 +89,12 @@ def median_filter(curve: NDArray[np.float32], frames: int) -> NDArray[np.float32
     half = frames // 2
     if half == 0 or len(curve) == 0:
         return curve
-    padded = np.pad(curve, half, mode="edge")
-    spans = sliding_window_view(padded, 2 * half + 1)  # (frames, span)
-    smooth = np.empty_like(curve)
+    # numpy's `pad` and `sliding_window_view` written out: on a short curve they cost more than the median.
+    padded = np.empty(len(curve) + 2 * half, curve.dtype)
+    padded[:half], padded[half:-half], padded[-half:] = curve[0], curve, curve[-1]
+    step = padded.itemsize
+    spans = np.ndarray((len(curve), 2 * half + 1), padded.dtype, padded, strides=(step, step))
+    smooth = np.empty(len(curve), curve.dtype)
     for at in range(0, len(curve), _BLOCK):
         smooth[at : at + _BLOCK] = np.partition(spans[at : at + _BLOCK], half, axis=1)[:, half]
     return smooth
@@ -104,14 +108,16 @@ def active_runs(
     Returns:
         First frames and one past the last frames, each (runs,).
     """
-    low = curve >= min(onset_threshold, offset_threshold)
-    edges = np.diff(low.astype(np.int8), prepend=0, append=0)
-    starts, ends = np.flatnonzero(edges == 1), np.flatnonzero(edges == -1)
+    low = np.zeros(len(curve) + 2, np.bool_)
+    np.greater_equal(curve, min(onset_threshold, offset_threshold), out=low[1:-1])
+    edges = (low[1:] != low[:-1]).nonzero()[0]  # a run begins, it ends, the next begins ...
+    starts, ends = edges[::2], edges[1::2]
     if len(starts) == 0:
         return starts, ends
-    # Every second span of the reduction lies between runs and is thrown away; the last may end at the end.
-    peaks = np.maximum.reduceat(np.append(curve, np.float32(0)), np.column_stack([starts, ends]).ravel())[::2]
-    kept = peaks >= onset_threshold
+    # Every second span of the reduction lies between runs and is thrown away; the last run may end with
+    # the curve, where the reduction wants no index.
+    spans = edges[:-1] if edges[-1] == len(curve) else edges
+    kept = np.maximum.reduceat(curve, spans)[::2] >= onset_threshold
     return starts[kept], ends[kept]
 
 
