@@ -1,4 +1,4 @@
-"""Variation of training chunks on their log-mel features."""
+"""Variation of training chunks on their mel features."""
 
 import math
 
@@ -12,40 +12,53 @@ NEPER = math.log(10) / 20  # one decibel as a difference of natural logarithms o
 
 
 def augment(
-    features: Tensor, targets: Tensor, scored: Tensor, mean: Tensor, config: AugmentConfig
+    features: Tensor,
+    targets: Tensor,
+    scored: Tensor,
+    mean: Tensor,
+    config: AugmentConfig,
+    log: bool = True,
 ) -> tuple[Tensor, Tensor]:
-    """Vary a batch of natural-log mel magnitudes; random numbers come from torch's global generator.
+    """Vary a batch of mel magnitudes; random numbers come from torch's global generator.
 
     Args:
         features: (batch, frames, mels), before standardization.
-        targets: (batch, labels) in {0, 1}.
+        targets: (batch, labels) in [0, 1].
         scored: (labels,) bool; of two mixed chunks, scored labels unite, and silence stays only in both.
         mean: (mels,) what masked values become.
         config: how much.
+        log: the features are natural logarithms of magnitudes, else the magnitudes themselves.
 
     Returns:
         Features and targets of the same shapes.
     """
-    features, targets = _mixed(features, targets, scored, config)
+    features, targets = _mixed(features, targets, scored, config, log)
     batch, frames, mels = features.shape
-    features = features + torch.randn(batch, 1, 1) * config.gain_db * NEPER
+    gain = torch.randn(batch, 1, 1) * config.gain_db * NEPER
     curve = torch.randn(batch, 1, config.filter_points) * config.filter_db * NEPER
-    features = features + F.interpolate(curve, mels, mode="linear", align_corners=True)
+    response = gain + F.interpolate(curve, mels, mode="linear", align_corners=True)  # (batch, 1, mels)
+    features = features + response.to(features) if log else features * response.exp().to(features)
     hidden = torch.zeros(batch, frames, mels, dtype=torch.bool)
     for _ in range(config.time_masks):
         hidden |= _stretches(batch, frames, config.time_mask_frames)[:, :, None]
     for _ in range(config.frequency_masks):
         hidden |= _stretches(batch, mels, config.frequency_mask_bands)[:, None, :]
-    return torch.where(hidden, mean, features), targets
+    return torch.where(hidden.to(features.device), mean, features), targets
 
 
-def _mixed(features: Tensor, targets: Tensor, scored: Tensor, config: AugmentConfig) -> tuple[Tensor, Tensor]:
+def _mixed(
+    features: Tensor, targets: Tensor, scored: Tensor, config: AugmentConfig, log: bool
+) -> tuple[Tensor, Tensor]:
     """Add the neighbour in the (shuffled) batch to some chunks: energies add."""
     batch = len(features)
-    chosen = torch.rand(batch) < config.mix_share
+    chosen = (torch.rand(batch) < config.mix_share).to(features.device)
     low, high = config.mix_gain_db
-    gain = (low + (high - low) * torch.rand(batch, 1, 1)) * NEPER
-    both = torch.logaddexp(2 * features, 2 * (features.roll(1, 0) + gain)) / 2
+    gain = ((low + (high - low) * torch.rand(batch, 1, 1)) * NEPER).to(features)
+    other = features.roll(1, 0)
+    if log:
+        both = torch.logaddexp(2 * features, 2 * (other + gain)) / 2
+    else:
+        both = (features.square() + (other * gain.exp()).square()).sqrt()
     others = targets.roll(1, 0)
     united = torch.where(scored, torch.maximum(targets, others), torch.minimum(targets, others))
     return torch.where(chosen[:, None, None], both, features), torch.where(chosen[:, None], united, targets)

@@ -1,7 +1,7 @@
 """Every number of a training run, in one place; stored in each checkpoint."""
 
-from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from dataclasses import asdict, dataclass, field, fields
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import TypeAdapter
 
@@ -11,6 +11,9 @@ from model_export.models.att_loc_cgrnn import AttLocConfig
 from model_export.models.network import NetworkConfig
 from model_export.models.registry import DEFAULT, name_of, system
 from service.engine.card import Label
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +51,9 @@ class TrainConfig:
         labels: the outputs, in order; an unscored one is trained but neither selected on nor reported.
         frontend: of the class that the network's system has in the registry.
         network: which system is trained, and its sizes.
+        standardize: what the features are divided by: "bands" gives each band mean 0 and variance 1 over the
+            training data; "unit" divides all by one number, a change of unit, as for the authors' magnitudes.
+        epoch_chunks: chunks between validations, `epochs` times as many in all; None for every chunk once.
         batch_size: chunks a step.
         soft_labels: learn the share of annotators who heard a label instead of their majority's vote.
         learning_rate: of Adam, at its highest; falls to a hundredth of it along a cosine.
@@ -62,8 +68,10 @@ class TrainConfig:
     frontend: FrontEndConfig = field(default_factory=FrontEndConfig)
     network: NetworkConfig = field(default_factory=AttLocConfig)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
+    standardize: Literal["bands", "unit"] = "bands"
     seed: int = 1
     epochs: int = 20
+    epoch_chunks: int | None = None
     batch_size: int = 64
     soft_labels: bool = False
     learning_rate: float = 2e-3
@@ -101,10 +109,15 @@ class TrainConfig:
 
         Raises:
             pydantic.ValidationError: a field is missing a valid value.
+            ValueError: a field that does not exist.
             UnknownNetworkError: no system has that name.
         """
         network = dict(values.get("network", {}))
         known = system(network.pop("name", DEFAULT))
+        _refuse_unknown(values, cls)
+        _refuse_unknown(network, known.config)
+        _refuse_unknown(values.get("frontend", {}), type(known.frontend))
+        _refuse_unknown(values.get("augment", {}), AugmentConfig)
         frontend = TypeAdapter(type(known.frontend)).validate_python(
             asdict(known.frontend) | values.get("frontend", {})
         )
@@ -114,3 +127,12 @@ class TrainConfig:
             "network": TypeAdapter(known.config).validate_python(sizes | network),
         }
         return TypeAdapter(cls).validate_python(values | parts)
+
+
+def _refuse_unknown(values: dict[str, Any], of: "type[DataclassInstance]") -> None:
+    """A misspelt field must not be left at its default silently."""
+    known = {field.name for field in fields(of)}
+    if unknown := sorted(values.keys() - known):
+        raise ValueError(
+            f"{of.__name__} has no field {', '.join(unknown)}; it has {', '.join(sorted(known))}"
+        )

@@ -9,13 +9,22 @@ from lightning.pytorch.callbacks import Callback
 
 
 class EpochLog(Callback):
-    """Appends the figures of every validated epoch to a file."""
+    """Appends the figures of every epoch to a file: after its validation, where there is one."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
     def on_validation_end(self, trainer: Trainer, _module: LightningModule) -> None:
-        """Append epoch, step, local time and every logged figure."""
+        """Append the epoch."""
+        self._append(trainer)
+
+    def on_train_epoch_end(self, trainer: Trainer, _module: LightningModule) -> None:
+        """Append the epoch, unless its validation did."""
+        if not trainer.val_dataloaders:
+            self._append(trainer)
+
+    def _append(self, trainer: Trainer) -> None:
+        """Epoch, step, local time and every logged figure."""
         figures = {name: round(float(value), 4) for name, value in sorted(trainer.callback_metrics.items())}
         row = {"epoch": trainer.current_epoch, "step": trainer.global_step, "at": time.strftime("%H:%M:%S")}
         with self._path.open("a", encoding="utf-8") as file:

@@ -51,5 +51,10 @@ def fit_gmm(
         enable_model_summary=False,
     )
     checkpoint.parent.mkdir(parents=True, exist_ok=True)
-    trainer.validate(module, dataloaders=data.val_dataloader(), verbose=False)
+    if loaders := data.val_dataloader():
+        trainer.validate(module, dataloaders=loaders, verbose=False)
+    else:
+        # What saves the checkpoint asks these two for the module.
+        trainer.strategy.connect(module)
+        module.trainer = trainer
     trainer.save_checkpoint(checkpoint)

@@ -41,7 +41,11 @@ class TaggerModule(lightning.LightningModule):
         # Seeded by the step, not by history: a resumed run draws what the uninterrupted one would have.
         torch.manual_seed(self.config.seed * 1_000_003 + self.global_step)
         frontend = self.tagger.frontend
-        features, targets = augment(*batch, self._scored, frontend.mean, self.config.augment)
+        features, targets = batch
+        # What a mask hides becomes the mean, which standardization knows only if it subtracts it.
+        mean = frontend.mean if self.config.standardize == "bands" else features.mean((0, 1))
+        log = self.config.frontend.log
+        features, targets = augment(features, targets, self._scored, mean, self.config.augment, log)
         standardized = frontend.standardized(features)
         network = self.tagger.network
         loss = network.loss(network(standardized), targets, standardized)

@@ -31,7 +31,8 @@ def train(
     Args:
         config: the run.
         train_sets: folders of mixtures; one that is named twice counts twice.
-        validation_sets: folders of mixtures; all weigh the same in the selection.
+        validation_sets: folders of mixtures; all weigh the same in the selection. Without any, nothing is
+            validated and the best checkpoint is the last.
         out: folder of the run.
         resume: go on from `last.ckpt` in `out`, where there is one.
         start_from: checkpoint whose weights and standardization a new run begins with.
@@ -75,13 +76,15 @@ def train(
             )
     targets = [sets[path].targets(codes, config.soft_labels) for path in train_sets]
     training = FeatureSet([features[path] for path in train_sets], targets)
-    if len(training) < config.batch_size:
-        raise MixtureSetError(f"{len(training)} training chunks do not fill a batch of {config.batch_size}")
+    chunks_an_epoch = config.epoch_chunks or len(training)
+    if chunks_an_epoch < config.batch_size:
+        raise MixtureSetError(f"{chunks_an_epoch} training chunks do not fill a batch of {config.batch_size}")
     data = ChunkData(
         training,
         [FeatureSet([features[path]], [sets[path].targets(codes)]) for path in validation_sets],
         config.batch_size,
         config.seed,
+        config.epoch_chunks,
     )
     manifests = {
         "train": {path.name: sets[path].manifest for path in train_sets},
@@ -93,12 +96,19 @@ def train(
         fit_gmm(module, module.tagger.network, training, np.concatenate(targets), data, out / BEST, progress)
         return out / BEST
     if start_from is None:
-        module.tagger.frontend.standardize(*statistics([features[path] for path in train_sets]))
+        module.tagger.frontend.standardize(
+            *statistics([features[path] for path in train_sets], config.standardize)
+        )
     else:
         module.tagger.load_state_dict(load_checkpoint(start_from).tagger.state_dict())
 
     best = ModelCheckpoint(
-        out, "best", monitor=SELECTED_BY, mode="min", save_last=True, enable_version_counter=False
+        out,
+        "best",
+        monitor=SELECTED_BY if validation_sets else None,
+        mode="min",
+        save_last=True,
+        enable_version_counter=False,
     )
     callbacks: list[Callback] = [best, LearningRateMonitor(), EpochLog(out / "epochs.jsonl")]
     if config.ema_decay:

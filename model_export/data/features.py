@@ -1,8 +1,9 @@
 """Features of whole sets of mixtures, computed once and kept beside the waveforms."""
 
 import hashlib
+import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -18,26 +19,31 @@ from model_export.frontend import FrontEnd
 BLOCK = 64
 
 
-def cached_features(chunks: WeakSet, frontend: FrontEnd) -> NDArray[np.float16]:
+Features = NDArray[np.float16] | NDArray[np.float32]
+
+
+def cached_features(chunks: WeakSet, frontend: FrontEnd) -> Features:
     """(chunks, frames, mels) unstandardized features of a set, memory-mapped.
 
-    Half precision: a hundredth of a decibel at these values, and half the disk. The file's name tells the
-    front-end's parameters and the set's manifest, so that changed ones are not read by mistake.
+    Logarithms in half precision: a hundredth of a decibel at these values, and half the disk. Linear
+    magnitudes span more than it has. The file's name tells the front-end's parameters and the set's
+    manifest, so that changed ones are not read by mistake.
     """
     digest = hashlib.sha256(f"{frontend.config} {chunks.manifest}".encode()).hexdigest()[:12]
     path = chunks.path / f"features-{digest}.npy"
     if path.exists():
-        stored: NDArray[np.float16] = np.load(path, mmap_mode="r")
+        stored: Features = np.load(path, mmap_mode="r")
         return stored
     partial = path.with_suffix(".partial.npy")
-    features: np.memmap[Any, np.dtype[np.float16]] | None = None
+    precision = np.float16 if frontend.config.log else np.float32
+    features: np.memmap[Any, Any] | None = None
     for start in tqdm(range(0, len(chunks), BLOCK), f"features of {chunks.path.name}", unit="batch"):
         block = torch.from_numpy(chunks.waveforms[start : start + BLOCK].astype(np.float32) / 32768.0)
         with torch.inference_mode():
             computed = frontend.compressed(block).numpy()
         if features is None:
             shape = (len(chunks), *computed.shape[1:])
-            features = open_memmap(partial, mode="w+", dtype=np.float16, shape=shape)
+            features = open_memmap(partial, mode="w+", dtype=precision, shape=shape)
         features[start : start + BLOCK] = computed
     if features is None:
         raise ValueError(f"{chunks.path} holds no chunk")
@@ -46,13 +52,25 @@ def cached_features(chunks: WeakSet, frontend: FrontEnd) -> NDArray[np.float16]:
     return features
 
 
-def statistics(features: Sequence[NDArray[np.float16]], most: int = 4000) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation of each band, each (mels,), over evenly spaced chunks of all sets."""
+def statistics(
+    features: Sequence[Features], kind: Literal["bands", "unit"] = "bands", most: int = 4000
+) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation of each band, each (mels,), over evenly spaced chunks of all sets.
+
+    Args:
+        features: of each set, (chunks, frames, mels).
+        kind: "unit" gives means of 0 and everywhere the root mean square of all values, so that dividing by
+            it changes the unit and nothing else.
+        most: about how many chunks to look at.
+    """
     total = sum(map(len, features))
     step = max(1, total // most)
     sample = np.concatenate([values[::step].reshape(-1, values.shape[2]) for values in features]).astype(
         np.float64
     )
+    if kind == "unit":
+        bands = sample.shape[1]
+        return torch.zeros(bands), torch.full((bands,), math.sqrt(np.square(sample).mean()))
     return torch.from_numpy(sample.mean(0)).float(), torch.from_numpy(sample.std(0)).float()
 
 
@@ -63,9 +81,7 @@ class FeatureSet(Dataset[tuple[Tensor, Tensor]]):
     targets (batch, labels) float32.
     """
 
-    def __init__(
-        self, features: Sequence[NDArray[np.float16]], targets: Sequence[NDArray[np.float32]]
-    ) -> None:
+    def __init__(self, features: Sequence[Features], targets: Sequence[NDArray[np.float32]]) -> None:
         self._features = list(features)
         self._targets = np.concatenate(targets)
         self._ends = np.cumsum([len(values) for values in features])
@@ -77,7 +93,7 @@ class FeatureSet(Dataset[tuple[Tensor, Tensor]]):
         rows = np.stack([self._row(index) for index in indices]).astype(np.float32)
         return torch.from_numpy(rows), torch.from_numpy(self._targets[indices])
 
-    def _row(self, index: int) -> NDArray[np.float16]:
+    def _row(self, index: int) -> Features:
         part = int(np.searchsorted(self._ends, index, side="right"))
-        row: NDArray[np.float16] = self._features[part][index - self._ends[part]]
+        row: Features = self._features[part][index - self._ends[part]]
         return row

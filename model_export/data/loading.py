@@ -4,9 +4,10 @@ from typing import Any
 
 import lightning
 from torch import Tensor
-from torch.utils.data import DataLoader, DistributedSampler
+from torch.utils.data import DataLoader
 
 from model_export.data.features import FeatureSet
+from model_export.data.sampler import ChunkSampler
 
 Batch = tuple[Tensor, Tensor]
 
@@ -15,9 +16,15 @@ class ChunkData(lightning.LightningDataModule):
     """Shuffled training batches and one loader for each validation set."""
 
     def __init__(
-        self, training: FeatureSet, validation: list[FeatureSet], batch_size: int, seed: int
+        self,
+        training: FeatureSet,
+        validation: list[FeatureSet],
+        batch_size: int,
+        seed: int,
+        epoch_chunks: int | None = None,
     ) -> None:
         super().__init__()
+        self._epoch_chunks = epoch_chunks
         self._training = training
         self._validation = validation
         self._batch_size = batch_size
@@ -25,9 +32,7 @@ class ChunkData(lightning.LightningDataModule):
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """Batches in an order that depends on seed and epoch only, so that a resumed run keeps it."""
-        order: DistributedSampler[Batch] = DistributedSampler(
-            self._training, 1, 0, shuffle=True, seed=self._seed
-        )
+        order = ChunkSampler(len(self._training), self._seed, self._epoch_chunks)
         return DataLoader(self._training, self._batch_size, sampler=order, collate_fn=_as_is, drop_last=True)
 
     def val_dataloader(self) -> list[DataLoader[Batch]]:

@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from model_export.data.labels import SILENCE
 from model_export.data.mixtures import PlacedEvent
 from service.engine.errors import AttLocError
 
@@ -59,12 +60,15 @@ class WeakSet:
             soft: instead, the share of annotators who heard it.
 
         Raises:
-            MixtureSetError: the set has a label that is not among `codes`, or no shares.
+            MixtureSetError: the set has a label that is not among `codes` (silence, of CHiME-Home's labels,
+                may be missing there), or no shares.
         """
         if soft and self.shares is None:
             raise MixtureSetError(f"{self.path} does not tell what each annotator heard")
         known = self.shares if soft and self.shares is not None else self.labels
         unknown: set[str] = set().union(*known) - set(codes)
+        if "vocabulary" not in self.manifest:
+            unknown.discard(SILENCE)  # none of the tags: a model without that output is told so by zeros
         if unknown:
             raise MixtureSetError(
                 f"{self.path} has the labels {sorted(unknown)}, the model only {list(codes)}"

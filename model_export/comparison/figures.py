@@ -1,0 +1,128 @@
+"""Mean over seeds, and how far it could have come out otherwise: by other chunks and by other seeds."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model_export.comparison.runs import Result
+from model_export.metrics import Interval, equal_error_rate
+
+Results = Mapping[str, Sequence[Sequence[Result]]]
+"""By configuration: for each seed, for each set, what was answered."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How one configuration fared.
+
+    Attributes:
+        seeds: how many runs.
+        eer: equal error rate: mean over the labels, the sets and the seeds.
+        eer_spread: standard deviation over the seeds; NaN with one.
+        relative: of `eer`, to the reference's, minus one; 0 for the reference itself.
+        by_label: equal error rate of each label, mean over sets and seeds.
+        by_set: of each set, mean over labels and seeds.
+        frame_auc: of the presence, mean over labels, sets and seeds; NaN where there is no truth.
+        frame_auc_spread: standard deviation over the seeds.
+    """
+
+    seeds: int
+    eer: Interval
+    eer_spread: float
+    relative: Interval
+    by_label: dict[str, Interval]
+    by_set: dict[str, Interval]
+    frame_auc: float
+    frame_auc_spread: float
+
+
+def standings(
+    results: Results, sets: Sequence[str], reference: str, replicates: int = 1000, seed: int = 0
+) -> dict[str, Standing]:
+    """Put configurations side by side.
+
+    The bootstrap draws chunks and seeds with replacement. All configurations share the draw of the chunks
+    (they answered the same ones, so their difference is less uncertain than either), none that of the seeds.
+
+    Args:
+        results: every configuration's, the sets in the order of `sets`.
+        sets: their names.
+        reference: a configuration in `results`.
+        replicates: of the bootstrap.
+        seed: of the bootstrap.
+    """
+    random = np.random.default_rng(seed)
+    sizes = [len(result.tags) for result in results[reference][0]]
+    drawn: dict[str, list[NDArray[np.float64]]] = {name: [] for name in results}
+    for _ in range(replicates):
+        chunks = [random.integers(0, size, size) for size in sizes]
+        for name, seeds in results.items():
+            again = random.integers(0, len(seeds), len(seeds))
+            rates = {number: _rates(seeds[number], chunks) for number in set(again.tolist())}
+            drawn[name].append(np.mean([rates[number] for number in again.tolist()], axis=0))
+    everything = [np.arange(size) for size in sizes]
+    found = {}
+    of_reference = np.nanmean([_rates(result, everything) for result in results[reference]])
+    drawn_reference = _means(drawn[reference])
+    for name, seeds in results.items():
+        rates = np.array([_rates(result, everything) for result in seeds])  # (seeds, sets, labels)
+        resampled = np.array(drawn[name])  # (replicates, sets, labels)
+        value = float(np.nanmean(rates))
+        areas = np.array([np.mean([result.frame_auc.mean() for result in sets_]) for sets_ in seeds])
+        spread = len(seeds) > 1
+        found[name] = Standing(
+            seeds=len(seeds),
+            eer=_interval(value, _means(drawn[name])),
+            eer_spread=float(np.nanmean(rates, axis=(1, 2)).std(ddof=1)) if spread else float("nan"),
+            relative=_interval(
+                _ratio(np.float64(value), of_reference) - 1, _ratio(_means(drawn[name]), drawn_reference) - 1
+            ),
+            by_label={
+                label: _interval(np.nanmean(rates[:, :, column]), _means(resampled[:, :, column]))
+                for column, label in enumerate(seeds[0][0].labels)
+            },
+            by_set={
+                of: _interval(np.nanmean(rates[:, row]), _means(resampled[:, row]))
+                for row, of in enumerate(sets)
+            },
+            frame_auc=float(areas.mean()),
+            frame_auc_spread=float(areas.std(ddof=1)) if spread else float("nan"),
+        )
+    return found
+
+
+def _rates(sets: Sequence[Result], chunks: Sequence[NDArray[np.intp]]) -> NDArray[np.float64]:
+    """(sets, labels) equal error rates of these chunks; NaN where a label is in none or in all of them."""
+    return np.array(
+        [
+            [
+                equal_error_rate(result.present[rows, column], result.tags[rows, column])
+                for column in range(result.tags.shape[1])
+            ]
+            for result, rows in zip(sets, chunks, strict=True)
+        ]
+    )
+
+
+def _ratio(of: Any, to: Any) -> Any:
+    """Quotient; NaN or infinite where the reference makes no mistake."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return of / to
+
+
+def _means(replicates: "list[NDArray[np.float64]] | NDArray[np.float64]") -> NDArray[np.float64]:
+    """(replicates,) the mean of what is defined in each."""
+    rows = np.asarray(replicates)
+    means: NDArray[np.float64] = np.nanmean(rows.reshape(len(rows), -1), axis=1)
+    return means
+
+
+def _interval(value: float, resampled: NDArray[np.float64]) -> Interval:
+    defined = resampled[np.isfinite(resampled)]
+    if not len(defined):
+        return Interval(float(value), float("nan"), float("nan"))
+    low, high = np.percentile(defined, [2.5, 97.5])
+    return Interval(float(value), float(low), float(high))

@@ -1,0 +1,122 @@
+"""A comparison as a document: JSON to keep, Markdown to read."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from model_export.comparison.figures import Standing
+from model_export.evaluation.report import Document, plain, table
+from model_export.metrics import Interval
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """Under what terms it was compared.
+
+    Attributes:
+        reference: configuration that differences are relative to.
+        chunks: chunk passes of each run.
+        train: sets learned from, and how many chunks they hold together.
+        available: chunks of these sets.
+        replicates: of the bootstrap.
+        notes: what a reader must know.
+    """
+
+    reference: str
+    chunks: int
+    train: tuple[str, ...]
+    available: int
+    replicates: int
+    notes: tuple[str, ...] = ()
+
+
+def document(
+    setting: Setting, parts: Mapping[str, Mapping[str, Standing]], seconds: Mapping[str, float]
+) -> Document:
+    """Everything, as plain values.
+
+    Args:
+        setting: the terms.
+        parts: "validation" and perhaps "test", each by configuration.
+        seconds: that a run took to train, mean over seeds, by configuration.
+    """
+    return {
+        "setting": plain(setting),
+        "parts": {part: {name: plain(of) for name, of in found.items()} for part, found in parts.items()},
+        "training_s": {name: round(of, 1) for name, of in seconds.items()},
+    }
+
+
+def markdown(
+    setting: Setting,
+    parts: Mapping[str, Mapping[str, Standing]],
+    sets: Mapping[str, Sequence[str]],
+    seconds: Mapping[str, float],
+) -> str:
+    """The tables.
+
+    Args:
+        setting: the terms.
+        parts: as for `document`.
+        sets: of each part, by name.
+        seconds: as for `document`.
+    """
+    passes = setting.chunks / setting.available
+    text = [
+        f"Every run learned from {setting.chunks} chunk passes, "
+        + (
+            f"{passes:.1f} for each of the {setting.available} chunks"
+            if passes >= 1
+            else f"each of them another one of the {setting.available} chunks: the rest was not heard"
+        )
+        + f" of {', '.join(setting.train)}; what is tested is its last epoch, selected by nothing. (The GMM "
+        "is fitted to frames drawn from all chunks instead.) EER: mean over labels, sets and seeds. In "
+        f"brackets: 95 % intervals, bootstrap over chunks and seeds ({setting.replicates} resamplings); ±: "
+        "standard deviation over seeds.",
+        *setting.notes,
+    ]
+    for part, found in parts.items():
+        text.append(f"## {part.capitalize()}: {', '.join(sets[part])}")
+        text.append(_standings(found, setting.reference, seconds))
+        text.append("EER by label and by set:")
+        text.append(_details(found))
+    return "\n\n".join(text) + "\n"
+
+
+def _standings(found: Mapping[str, Standing], reference: str, seconds: Mapping[str, float]) -> str:
+    columns = ("configuration", "seeds", "EER", "±", f"relative to {reference}", "frame AUC", "±", "training")
+    rows = [
+        (
+            name,
+            str(of.seeds),
+            _cell(of.eer),
+            _number(of.eer_spread),
+            "-" if name == reference else _percent(of.relative),
+            _number(of.frame_auc),
+            _number(of.frame_auc_spread),
+            f"{seconds[name] / 60:.1f} min",
+        )
+        for name, of in found.items()
+    ]
+    return table(columns, rows)
+
+
+def _details(found: Mapping[str, Standing]) -> str:
+    first = next(iter(found.values()))
+    rows = [
+        (name, *(_number(of.value) for of in (*standing.by_label.values(), *standing.by_set.values())))
+        for name, standing in found.items()
+    ]
+    return table(("configuration", *first.by_label, *first.by_set), rows)
+
+
+def _cell(interval: Interval) -> str:
+    return f"{_number(interval.value)} [{_number(interval.low)}, {_number(interval.high)}]"
+
+
+def _percent(interval: Interval) -> str:
+    return f"{100 * interval.value:+.1f} % [{100 * interval.low:+.1f}, {100 * interval.high:+.1f}]"
+
+
+def _number(value: float) -> str:
+    return "-" if math.isnan(value) else f"{value:.3f}"

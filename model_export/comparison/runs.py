@@ -1,0 +1,141 @@
+"""One configuration with one seed: trained, exported, answered through the engine that serves it."""
+
+import json
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from model_export.config import TrainConfig
+    from service.engine.bundle import Bundle
+
+DONE = "run.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a run answered to one set.
+
+    Attributes:
+        labels: scored, in the order of the columns.
+        present: (chunks, labels) bool, the weak labels.
+        tags: (chunks, labels) float32.
+        frame_auc: (labels,) of the presence against the truth; NaN where the set has none.
+    """
+
+    labels: tuple[str, ...]
+    present: NDArray[np.bool_]
+    tags: NDArray[np.float32]
+    frame_auc: NDArray[np.float64]
+
+
+def carry_out(
+    config: "TrainConfig", train_sets: list[Path], tested_sets: list[Path], out: Path, progress: bool = True
+) -> None:
+    """Train and answer, as far as that is not done already; a run that was broken off is taken up again.
+
+    What is tested is the last epoch's network: nothing was selected on the sets it answers.
+
+    Args:
+        config: of the run.
+        train_sets: folders of mixtures.
+        tested_sets: folders of mixtures to answer.
+        out: the run's folder; what it holds of another configuration or other sets is replaced.
+        progress: show bars.
+    """
+    from model_export.export import Trained, export
+    from model_export.train import LAST, train
+    from service.engine.bundle import Bundle
+
+    out.mkdir(parents=True, exist_ok=True)
+    wanted = signature(config, train_sets)
+    begun, graph = out / "config.json", out / "last.onnx"
+    if not begun.exists() or json.loads(begun.read_text(encoding="utf-8")) != wanted:
+        for stale in (out / LAST, out / DONE, graph, out / "epochs.jsonl", *out.glob("answers-*.npz")):
+            stale.unlink(missing_ok=True)
+        begun.write_text(json.dumps(wanted, indent=1) + "\n", encoding="utf-8")
+    if not (out / DONE).exists():
+        started = time.monotonic()
+        best = train(config, train_sets, [], out, resume=True, progress=progress)
+        seconds = time.monotonic() - started
+        last = out / LAST if (out / LAST).exists() else best
+        export(Trained.read(last), graph, batches=(1, 2))
+        (out / DONE).write_text(json.dumps({"training_s": round(seconds, 1)}) + "\n", encoding="utf-8")
+    missing = [folder for folder in tested_sets if not answers_file(out, folder).exists()]
+    if missing:
+        bundle = Bundle.load(graph, device="cpu")
+        for folder in missing:
+            _write(_answered(bundle, folder), answers_file(out, folder))
+
+
+def signature(config: "TrainConfig", train_sets: list[Path]) -> dict[str, object]:
+    """What makes a run the same run: its configuration and what it learns from."""
+    return {
+        "config": json.loads(json.dumps(config.to_dict())),
+        "train": [
+            [path.name, json.loads((path / "manifest.json").read_text(encoding="utf-8"))]
+            for path in train_sets
+        ],
+    }
+
+
+def is_done(config: "TrainConfig", train_sets: list[Path], tested_sets: list[Path], out: Path) -> bool:
+    """Whether `carry_out` would have nothing to do."""
+    begun = out / "config.json"
+    return (
+        (out / DONE).exists()
+        and json.loads(begun.read_text(encoding="utf-8")) == signature(config, train_sets)
+        and all(answers_file(out, folder).exists() for folder in tested_sets)
+    )
+
+
+def answers_file(out: Path, folder: Path) -> Path:
+    """Where a run keeps its answers to a set."""
+    return out / f"answers-{folder.name}.npz"
+
+
+def read_result(out: Path, folder: Path) -> Result:
+    """What a run answered to a set."""
+    with np.load(answers_file(out, folder)) as stored:
+        labels = tuple(str(label) for label in stored["labels"])
+        return Result(labels, stored["present"], stored["tags"], stored["frame_auc"])
+
+
+def _answered(bundle: "Bundle", folder: Path) -> Result:
+    from model_export.data.mixture_set import read_weak_set
+    from model_export.evaluation.answers import answer
+    from model_export.evaluation.chunk_scores import chunk_scores
+    from model_export.metrics import roc_auc
+
+    if (folder / "truth.npz").exists():
+        found = answer(bundle, folder)
+        areas = [
+            roc_auc(found.active[:, :, column].ravel(), found.presence[:, :, column].ravel())
+            for column in range(len(found.labels))
+        ]
+        return Result(found.labels, found.present, found.tags, np.array(areas))
+    chunks = read_weak_set(folder)
+    codes = [label.code for label in bundle.card.labels]
+    scored = [column for column, label in enumerate(bundle.card.labels) if label.scored]
+    return Result(
+        tuple(codes[column] for column in scored),
+        chunks.targets(codes)[:, scored] > 0.5,
+        chunk_scores(bundle, chunks)[:, scored],
+        np.full(len(scored), np.nan),
+    )
+
+
+def _write(result: Result, path: Path) -> None:
+    partial = path.with_suffix(".partial.npz")
+    np.savez_compressed(
+        partial,
+        labels=np.array(result.labels),
+        present=result.present,
+        tags=result.tags,
+        frame_auc=result.frame_auc,
+    )
+    partial.rename(path)

@@ -1,0 +1,76 @@
+"""How many chunks a second each system learns from, and how many its exported graph answers.
+
+`python -m tests.benchmarks.training_throughput [--threads N] [--batch-size N] [--device cuda]`: steps of
+augmentation, forward, backward and Adam on random features of 4-s chunks, as the trainer takes them, without
+reading a disk.
+"""
+
+import argparse
+import time
+from dataclasses import replace
+
+import torch
+
+from model_export.augment import augment
+from model_export.config import TrainConfig
+from model_export.models.registry import SYSTEMS
+from model_export.models.waveform_tagger import WaveformTagger
+
+FRAMES = 249
+
+
+def chunks_a_second(config: TrainConfig, device: str, seconds: float) -> float:
+    """Of training, after two steps that do not count."""
+    torch.manual_seed(0)
+    tagger = WaveformTagger.build(config.frontend, config.network).train().to(device)
+    optimizer = torch.optim.Adam(tagger.parameters(), config.learning_rate)
+    mels = config.frontend.n_mels
+    features = torch.randn(config.batch_size, FRAMES, mels, device=device)
+    targets = torch.randint(0, 2, (config.batch_size, len(config.labels)), device=device).float()
+    scored = torch.ones(len(config.labels), dtype=torch.bool, device=device)
+    mixed = config.precision == "bf16-mixed"
+
+    def step() -> None:
+        varied, labels = augment(features, targets, scored, tagger.frontend.mean, config.augment)
+        with torch.autocast(device, torch.bfloat16, enabled=mixed):
+            loss = tagger.network.loss(tagger.network(varied), labels, varied)
+        optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(tagger.parameters(), config.gradient_norm)
+        optimizer.step()
+        if device == "cuda":
+            torch.cuda.synchronize()
+
+    step()
+    step()
+    steps, started = 0, time.perf_counter()
+    while time.perf_counter() - started < seconds:
+        step()
+        steps += 1
+    return steps * config.batch_size / (time.perf_counter() - started)
+
+
+def main() -> None:
+    """Print a row a system."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--batch-size", type=int, default=64)
+    parser.add_argument("--precision", choices=["32-true", "bf16-mixed"], default="bf16-mixed")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--seconds", type=float, default=5.0)
+    parser.add_argument("--system", action="append", choices=[name for name in SYSTEMS if name != "gmm"])
+    given = parser.parse_args()
+    torch.set_num_threads(given.threads)
+    print(f"{given.threads} threads, batch {given.batch_size}, {given.precision}, {given.device}")
+    for name in given.system or [name for name in SYSTEMS if name != "gmm"]:
+        config = replace(
+            TrainConfig.from_dict({"network": {"name": name}}),
+            batch_size=given.batch_size,
+            precision=given.precision,
+        )
+        rate = chunks_a_second(config, given.device, given.seconds)
+        print(f"{name:>14}  {rate:7.1f} chunks/s  {1000 / rate:6.1f} ms a chunk", flush=True)
+
+
+if __name__ == "__main__":
+    main()

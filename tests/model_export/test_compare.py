@@ -1,0 +1,164 @@
+"""Comparing configurations, on the tiny set of conftest.py."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from model_export.compare import Sets, compare, plan
+from model_export.comparison.figures import standings
+from model_export.comparison.runs import Result, carry_out, is_done
+from model_export.comparison.suites import Suite, SuiteError, built_in, merged, read_suite, train_config
+from model_export.metrics import equal_error_rate
+from service.engine.errors import AttLocError
+
+# Lightning advises on workers, intervals and folders, and touches a pytree interface of torch's past.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::lightning.fabric.utilities.rank_zero.LightningDeprecationWarning"),
+    pytest.mark.filterwarnings("ignore::lightning.pytorch.utilities.warnings.PossibleUserWarning"),
+    pytest.mark.filterwarnings("ignore:.*isinstance.treespec, LeafSpec.*"),
+    pytest.mark.filterwarnings("ignore:Checkpoint directory .* exists"),
+    pytest.mark.filterwarnings("ignore:Total length of `list` across ranks is zero"),
+]
+
+SMALL = {"filters": 4, "gru_units": 3, "gru_layers": 1, "hidden": 5}
+SUITE = Suite(
+    "plain",
+    {
+        "plain": {"network": {"name": "cgrnn"} | SMALL},
+        "of linear mel": {
+            "network": SMALL,
+            "frontend": {"log": False},
+            "standardize": "unit",
+            "labels": built_in()["ablations"].configurations["without S"]["labels"],
+        },
+        "gmm": {"network": {"name": "gmm", "components": 2, "coefficients": 4}},
+        "soft": {"network": SMALL, "soft_labels": True},
+    },
+    {"batch_size": 4, "threads": 1, "ema_decay": 0.0},
+)
+
+
+def test_a_comparison_trains_answers_and_tabulates_once(mixtures: Path, tmp_path: Path) -> None:
+    sets = Sets((mixtures,), (mixtures,))
+
+    def again() -> str:
+        return compare(
+            SUITE, sets, tmp_path, seeds=2, chunks=24, checkpoints=3, replicates=20, progress=False
+        )
+
+    text = again()
+    assert "24 chunk passes, 1.5 for each of the 16 chunks of tiny-set" in text
+    assert "No run of: soft." in text
+    report = json.loads((tmp_path / "comparison.json").read_text())
+    found = report["parts"]["validation"]
+    assert list(found) == ["plain", "of linear mel", "gmm"]
+    assert all(of["seeds"] == 2 for of in found.values())
+    assert found["plain"]["relative"]["value"] == 0
+    assert all(0 <= of["frame_auc"] <= 1 for of in found.values())
+    epochs = (tmp_path / "plain" / "seed-1" / "epochs.jsonl").read_text().splitlines()
+    assert [json.loads(line)["step"] for line in epochs] == [2, 4, 6]
+
+    trained = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.onnx")}
+    assert len(trained) == 6
+    assert again() == text
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.onnx")} == trained
+
+
+def test_another_configuration_replaces_a_run(mixtures: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    config = train_config(SUITE.fields("gmm"), seed=1, chunks=16, checkpoints=1)
+    carry_out(config, [mixtures], [], out, progress=False)
+    assert is_done(config, [mixtures], [], out)
+    assert not is_done(config, [mixtures], [mixtures], out)
+    other = train_config(SUITE.fields("gmm"), seed=2, chunks=16, checkpoints=1)
+    assert not is_done(other, [mixtures], [], out)
+    carry_out(other, [mixtures], [mixtures], out, progress=False)
+    assert is_done(other, [mixtures], [mixtures], out)
+    assert not is_done(config, [mixtures], [], out)
+
+
+def test_runs_side_by_side_are_those_of_one_after_another(mixtures: Path, tmp_path: Path) -> None:
+    sets = Sets((mixtures,), (mixtures,))
+    suite = SUITE.only(["gmm"])
+    one, two = (
+        compare(suite, sets, tmp_path / str(jobs), 2, 16, 1, jobs, replicates=20, progress=False)
+        for jobs in (1, 2)
+    )
+    timeless = [re.sub(r"[\d.]+ min", "min", text) for text in (one, two)]
+    assert timeless[0] == timeless[1]
+
+
+def test_every_built_in_configuration_is_one() -> None:
+    for suite in built_in().values():
+        for name in suite.configurations:
+            config = train_config(suite.fields(name), seed=3, chunks=100, checkpoints=4)
+            assert (config.seed, config.epochs, config.epoch_chunks) == (3, 4, 25)
+
+
+def test_suites_are_read_and_refused_by_name(mixtures: Path, tmp_path: Path) -> None:
+    file = tmp_path / "suite.json"
+    suite = {"reference": "a", "configurations": {"a": {}, "b": {"network": {"attend": "mel"}}}}
+    file.write_text(json.dumps(suite))
+    assert read_suite(str(file)).fields("b")["network"] == {"attend": "mel"}
+    file.write_text(json.dumps(suite | {"reference": "c"}))
+    with pytest.raises(SuiteError, match="reference 'c'"):
+        read_suite(str(file))
+    with pytest.raises(SuiteError, match="neither a built-in suite"):
+        read_suite("nothing")
+    with pytest.raises(SuiteError, match="no field lerning_rate"):
+        train_config({"lerning_rate": 1.0}, 1, 10, 1)
+    with pytest.raises(SuiteError, match="no configuration"):
+        SUITE.only(["plane"])
+    with pytest.raises(AttLocError, match="different names"):
+        Sets((mixtures,), (mixtures, mixtures))
+    punctuation = Suite("a+b", {"a+b": {}, "a-b": {}}, {})
+    with pytest.raises(AttLocError, match="punctuation"):
+        plan(punctuation, Sets((mixtures,), (mixtures,)), 1, 16, 1, tmp_path)
+
+
+def test_fields_are_merged_below_the_first_level() -> None:
+    assert merged({"a": {"b": 1, "c": 2}, "d": 3}, {"a": {"c": 4}, "d": {}}) == {
+        "a": {"b": 1, "c": 4},
+        "d": {},
+    }
+
+
+def _result(truth: Any, tags: Any) -> Result:
+    labels = tuple("xyz"[: tags.shape[1]])
+    return Result(labels, truth, tags.astype(np.float32), np.full(tags.shape[1], 0.5))
+
+
+def test_standings_against_a_slow_count() -> None:
+    random = np.random.default_rng(0)
+    truth = [random.random((60, 2)) < 0.4, random.random((40, 2)) < 0.4]
+
+    def seeds(noise: float) -> list[list[Result]]:
+        return [
+            [_result(of, of + noise * random.standard_normal(of.shape)) for of in truth] for _ in range(3)
+        ]
+
+    results = {"good": seeds(0.6), "bad": seeds(1.5), "same": seeds(0.6)}
+    results["same"] = results["good"]
+    found = standings(results, ["one", "two"], "bad", replicates=300)
+
+    expected = np.mean(
+        [
+            equal_error_rate(of.present[:, label], of.tags[:, label].astype(np.float64))
+            for seed in results["good"]
+            for of in seed
+            for label in (0, 1)
+        ]
+    )
+    good, bad = found["good"], found["bad"]
+    assert good.eer.value == pytest.approx(expected)
+    assert good.relative.value == pytest.approx(good.eer.value / bad.eer.value - 1)
+    assert good.relative.high < 0
+    assert bad.relative == type(bad.relative)(0.0, bad.relative.low, bad.relative.high)
+    assert np.mean([of.value for of in good.by_label.values()]) == pytest.approx(good.eer.value)
+    assert np.mean([of.value for of in good.by_set.values()]) == pytest.approx(good.eer.value)
+    assert good.eer.low < good.eer.value < good.eer.high
+    assert good.frame_auc == 0.5
