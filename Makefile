@@ -14,6 +14,8 @@ test: $(VENV)/.dev  ## run the tests
 
 check: lint  ## what CI runs before the tests: lint, types, architecture, spelling
 	$(BIN)/mypy
+	$(BIN)/mypy docker/healthcheck.py docker/checks docker/verify
+	$(BIN)/mypy docker/verify-gpu
 	$(BIN)/lint-imports
 	$(BIN)/codespell
 
