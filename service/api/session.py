@@ -23,6 +23,7 @@ from service.engine.errors import UnavailableError
 from service.engine.live import Listener, News, Segment
 from service.engine.tagger import Tagger
 from service.timeline.records import NewRecording
+from service.timeline.seams import SEAM_GAP_S
 
 FULL_SCALE = {"s16le": 32768.0, "f32le": 1.0}
 DTYPES = {"s16le": "<i2", "f32le": "<f4"}
@@ -53,7 +54,7 @@ class Session:
             card.sample_rate,
             replace(tagger.limits, max_duration_s=math.inf),
         )
-        self._listener = Listener(card, self._infer, hop_s=query.hop)
+        self._listener = Listener(card, self._infer, hop_s=query.hop, seam_gap_s=SEAM_GAP_S)
         self._announcer = Announcer()
         self._waiting: deque[Segment] = deque()
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from service.engine.analysis import Analysis, Chunk, Curves, Event
 from service.engine.bundle import Outputs
 from service.engine.card import ModelCard
+from service.engine.cuts import best_cut
 from service.engine.events import decode_all
 from service.engine.sheet import Sheet
 from service.engine.windows import Grid
@@ -22,6 +23,8 @@ from service.engine.windows import Grid
 Infer = Callable[[NDArray[np.float32]], Outputs]
 
 SEGMENT_S = 10.0
+# A better place to cut may make a segment so much shorter.
+_SHORTEST = 0.5
 # An event may have begun so long ago and still be decoded from its beginning.
 _MEMORY_S = 900.0
 _BATCH = 16
@@ -77,7 +80,13 @@ class Listener:
     """Takes samples at the model's rate, in pieces of any size; not for several threads at once."""
 
     def __init__(
-        self, card: ModelCard, infer: Infer, *, hop_s: float = 1.0, segment_s: float = SEGMENT_S
+        self,
+        card: ModelCard,
+        infer: Infer,
+        *,
+        hop_s: float = 1.0,
+        segment_s: float = SEGMENT_S,
+        seam_gap_s: float = 0.0,
     ) -> None:
         """Begin.
 
@@ -85,7 +94,8 @@ class Listener:
             card: of the model.
             infer: (batch, samples) to the graph's outputs.
             hop_s: how often a window is run; rounded so that a file's windows are among them.
-            segment_s: length of what is kept as one recording.
+            segment_s: length of what is kept as one recording, at most.
+            seam_gap_s: up to which whoever keeps the segments joins sounds across them.
         """
         self._card = card
         self._infer = infer
@@ -96,6 +106,7 @@ class Listener:
         # A file's windows lie a step apart; so many of ours go into a step.
         self._per_step = max(1, round(self._grid.step_frames * card.hop_s / hop_s))
         self._segment_frames = max(1, round(segment_s / card.hop_s))
+        self._seam_gap_s = seam_gap_s
         decoders = card.events.values()
         self._margin = 1 + max(
             round((each.median_s + each.max_gap_s + each.min_duration_s) / card.hop_s) for each in decoders
@@ -189,7 +200,7 @@ class Listener:
             curves = self._curves(max(0, self._shown - self._grid.window_frames))
         segments = []
         events = self._decoded(ended=ended)
-        while (end := self._segment_end(ended=ended)) is not None:
+        while (end := self._segment_end(events, ended=ended)) is not None:
             segments.append(self._segment(end, events, ended=ended and end == self._frames))
             self._keep_from(end, events)
         return News(
@@ -203,12 +214,15 @@ class Listener:
             segments=tuple(segments),
         )
 
-    def _segment_end(self, *, ended: bool) -> int | None:
+    def _segment_end(self, events: Iterable[Event], *, ended: bool) -> int | None:
         """Frame at which the segment that can be kept now ends, if there is one."""
         end = self._kept + self._segment_frames
-        if end + self._margin <= self._settled:
-            return end
-        return self._frames if ended and self._kept < self._frames else None
+        beyond = round(self._seam_gap_s / self._card.hop_s) + 1
+        if end + self._margin + beyond > self._settled:
+            return self._frames if ended and self._kept < self._frames else None
+        spare = max(1, round((1 - _SHORTEST) * self._segment_frames))
+        ends = range(end, end - spare, -1)
+        return ends[best_cut(events, [self._time(each) for each in ends], self._seam_gap_s)]
 
     def _decoded(self, *, ended: bool) -> list[Event]:
         """Events from the settled curves, and from those shown beyond."""
