@@ -18,6 +18,14 @@ DOCS = Path(__file__).parents[3] / "docs"
 EXAMPLES = re.findall(r"^```(sh|python|js) run\n(.*?)^```", (DOCS / "api.md").read_text(), re.M | re.S)
 
 
+def test_no_example_is_left_out() -> None:
+    """Whatever is code is run, here or (`js browser`) in Chromium; JSON shows what comes."""
+    text = (DOCS / "api.md").read_text()
+    kinds = re.findall(r"^```(\S.*)$", text, re.M)
+    assert set(kinds) == {"sh run", "python run", "js run", "js browser", "json"}
+    assert kinds.count("js run") + kinds.count("sh run") + kinds.count("python run") == len(EXAMPLES)
+
+
 def test_every_setting_is_in_the_table() -> None:
     text = (DOCS / "operations.md").read_text()
     rows = re.findall(r"^\| `(ATTLOC_\w+)` \| (.*?) \| (.*?) \|$", text, re.M)
