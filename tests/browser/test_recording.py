@@ -7,7 +7,7 @@ from playwright.sync_api import expect
 
 from service.engine.card import EventDecoder
 from service.engine.events import decode
-from tests.browser.conftest import Sound
+from tests.browser.conftest import Sound, as_wav
 from tests.browser.visit import Visit
 
 CASES = 300
@@ -63,6 +63,24 @@ def test_a_stored_recording_says_why_it_has_no_spectrogram(visit: Visit, recordi
     expect(visit.page.locator(".no-picture")).to_contain_text("never the sound")
     expect(plot.locator("image")).to_have_count(0)
     expect(visit.page.locator("audio")).to_have_count(0)
+
+
+def test_curves_of_a_long_recording_say_how_coarse_they_are(
+    visit: Visit, client: httpx.Client, recording: Document, sound: Sound
+) -> None:
+    visit.go(f"recording/{recording['id']}")
+    visit.drawn(".traces-plot")
+    expect(visit.page.locator(".coarse")).to_have_count(0)
+    eleven_minutes = as_wav(np.tile(sound.samples, round(660 / sound.seconds)))
+    long = client.post("/tag", params={"source": "long", "include": "none"}, files={"file": eleven_minutes})
+    document = long.json()
+    visit.go(f"recording/{document['id']}")
+    visit.drawn(".traces-plot")
+    expect(visit.page.locator(".coarse")).to_contain_text("the mean of 2 frames, 32 ms")
+    # The list is cut, and says so; its heading and the figure count them all.
+    expect(visit.page.locator(".log h2")).to_have_text(f"{len(document['events']):,} events")
+    expect(visit.page.locator(".log-list li")).to_have_count(300)
+    expect(visit.page.locator(".rest")).to_contain_text("first 300")
 
 
 def test_curves_are_chosen_and_the_choice_survives_a_reload(visit: Visit, recording: Document) -> None:

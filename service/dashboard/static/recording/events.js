@@ -14,8 +14,9 @@ const MOST_ROWS = 300;
 export class EventList extends EventTarget {
   #title = h("h2", {});
   #list = h("ol", { class: "log-list" });
+  #rest = h("p", { class: "note rest", hidden: true });
   #shown = "";
-  element = h("section", { class: "panel log", "aria-label": "Events" }, this.#title, this.#list);
+  element = h("section", { class: "panel log", "aria-label": "Events" }, this.#title, this.#list, this.#rest);
 
   /** Choosing an event tells `show`. @param {SoundEvent[]} events @param {Label[]} labels @param {Map<string, string>} colours by label code */
   show(events, labels, colours) {
@@ -27,6 +28,8 @@ export class EventList extends EventTarget {
     const names = new Map(labels.map((label) => [label.code, label.name]));
     put(this.#list, ...events.slice(0, MOST_ROWS).map((event) => this.#row(event, names.get(event.label) ?? event.label, colours)));
     this.#list.hidden = events.length === 0;
+    this.#rest.hidden = events.length <= MOST_ROWS;
+    this.#rest.textContent = `These are the first ${MOST_ROWS}; the figure has all.`;
   }
 
   /** @param {SoundEvent} event @param {string} name @param {Map<string, string>} colours */

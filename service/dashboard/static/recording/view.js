@@ -87,10 +87,20 @@ class RecordingView {
           this.chart.element,
           !recording.spectrogram && h("p", { class: "no-picture" }, recording.id ? "No spectrogram: what was heard is kept, never the sound." : "No spectrogram came with this analysis."),
           this.player,
+          this.coarse(),
           h("p", { class: "note keys", id: "traces-keys" }, this.about,
             h("span", { class: "wide" }, "Drag across to zoom, double click to see all. Arrow keys move the cursor, Shift and arrows the window, + and \u2212 zoom."))),
         this.panel.element),
       this.list.element);
+  }
+
+  /** An hour's curves come as means over several frames: whoever reads them or decodes from them is told. */
+  coarse() {
+    const { hop } = this.recording.grid;
+    const frames = Math.round((hop * this.context.model.sample_rate) / this.context.model.hop);
+    if (frames <= 1) return null;
+    return h("p", { class: "note coarse" },
+      `A long recording: each point of the curves is the mean of ${frames} frames, ${span(hop)}. Events are exact until a threshold is moved, then as coarse as the curves.`);
   }
 
   heading() {
