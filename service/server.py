@@ -76,6 +76,8 @@ def configuration(app: FastAPI, settings: Settings) -> uvicorn.Config:
         proxy_headers=False,  # nothing here depends on the client's address
         timeout_keep_alive=30,
         ws_max_size=MAX_MESSAGE_BYTES,
+        # A fast sender's pong waits behind the sound that it sent before. Who is gone is told by silence.
+        ws_ping_timeout=None,
         ws_per_message_deflate=False,  # sound does not get smaller, and what inflates can be a bomb
     )
 

@@ -240,6 +240,12 @@ def test_a_message_beyond_the_limit_ends_it(hearing: Running) -> None:
         assert connection.close_code == 1009
 
 
+def test_a_sender_whose_pong_is_late_is_not_hung_up_on(hearing: Running) -> None:
+    """Its answer stands in line behind the sound that it sent before, however long that takes."""
+    assert hearing.server.config.ws_ping_interval
+    assert hearing.server.config.ws_ping_timeout is None
+
+
 def test_an_empty_session_is_no_recording(hearing: Running) -> None:
     messages = sent(hearing, b"", source="empty")
     assert [each["type"] for each in messages] == ["ready"]
