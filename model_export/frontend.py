@@ -1,17 +1,12 @@
-"""Waveform to log-mel frames, written with operators that every ONNX provider has.
+"""Waveform to log-mel frames; `tests/model_export` holds them against torchaudio's MelSpectrogram."""
 
-There is no STFT kernel on the CUDA provider, so the DFT is a strided convolution with the windowed
-cosines and sines as kernels: framing, window and transform in one operator. `tests/model_export`
-holds it against torchaudio's MelSpectrogram.
-"""
-
-import math
 from dataclasses import dataclass
 
 import torch
 import torchaudio.functional
 from torch import Tensor, nn
-from torch.nn import functional as F
+
+from model_export.spectrum import MagnitudeSpectrum
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,29 +66,22 @@ class LogMel(FrontEnd):
     Without padding: frame t covers samples [hop t, hop t + n_fft).
     """
 
-    dft: Tensor
     mel: Tensor
 
     def __init__(self, config: FrontEndConfig) -> None:
         super().__init__(config)
-        bins = config.n_fft // 2 + 1
-        phase = (
-            2 * math.pi * torch.outer(torch.arange(bins), torch.arange(config.n_fft)).double() / config.n_fft
-        )
         window = torch.hamming_window(config.n_fft, periodic=True, dtype=torch.float64)
-        dft = torch.cat([phase.cos() * window, -phase.sin() * window])  # (2 bins, n_fft)
-        self.register_buffer("dft", dft.float()[:, None], persistent=False)  # (2 bins, 1, n_fft)
+        self.spectrum = MagnitudeSpectrum(window, config.hop)
+        bins = config.n_fft // 2 + 1
+        # The last bin, half the rate, is no part of any filter: the highest one ends there.
         mel = torchaudio.functional.melscale_fbanks(
             bins, 0.0, config.sample_rate / 2, config.n_mels, config.sample_rate, norm=None, mel_scale="htk"
-        )  # (bins, mels)
-        self.register_buffer("mel", mel.t().contiguous(), persistent=False)  # (mels, bins)
+        )[self.spectrum.bins]  # (n_fft / 2, mels)
+        self.register_buffer("mel", mel.t().contiguous(), persistent=False)  # (mels, n_fft / 2)
 
     def compressed(self, waveform: Tensor) -> Tensor:
         """(batch, samples) in [-1, 1] to unstandardized features, (batch, frames, mels)."""
-        spectrum = F.conv1d(waveform[:, None], self.dft, stride=self.config.hop)  # (batch, 2 bins, frames)
-        real, imaginary = spectrum.chunk(2, dim=1)  # each (batch, bins, frames)
-        magnitude = (real.square() + imaginary.square()).sqrt()
-        mel = self.mel @ magnitude / self.config.n_fft  # (batch, mels, frames)
+        mel: Tensor = self.mel @ self.spectrum(waveform) / self.config.n_fft  # (batch, mels, frames)
         if self.config.log:
             mel = mel.clamp(min=self.config.floor).log()
         return mel.transpose(1, 2)  # (batch, frames, mels)

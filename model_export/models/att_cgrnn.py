@@ -57,7 +57,7 @@ class AttCGRNN(Network):
         """(batch, frames, mels) standardized features to a `Prediction`."""
         cnn = self.conv(mel[:, None])  # (batch, filters, frames, mels - kernel + 1)
         width = self.config.n_mels - self.config.kernel + 1
-        pooled = F.max_pool2d(cnn, (1, width))[:, :, :, 0]  # (batch, filters, frames)
+        pooled = F.max_pool2d(cnn, (1, width)).squeeze(3)  # (batch, filters, frames)
         cnn = pooled.relu().transpose(1, 2)  # Y_cnn: (batch, frames, filters)
 
         x = mel if self.config.attend == "mel" else cnn  # X(t)

@@ -61,7 +61,7 @@ class AttLocCGRNN(Network):
         cnn = self.conv(mel[:, None])  # (batch, filters, frames, mels - kernel + 1)
         # The width from the configuration: the exporter wants it constant.
         width = self.config.n_mels - self.config.kernel + 1
-        pooled = F.max_pool2d(cnn, (1, width))[:, :, :, 0]  # (batch, filters, frames)
+        pooled = F.max_pool2d(cnn, (1, width)).squeeze(3)  # (batch, filters, frames)
         # ReLU and maximum commute; after the pooling it costs an eleventh.
         cnn = pooled.relu().transpose(1, 2)  # Y_cnn: (batch, frames, filters)
 
@@ -74,8 +74,10 @@ class AttLocCGRNN(Network):
         recurrent, _ = self.gru(gated)  # (batch, frames, 2 gru_units)
         if self.config.gate == "gru":
             recurrent = attention * recurrent
-        hidden = self.dropout(self.hidden(recurrent).relu())  # (batch, frames, hidden)
-        output = self.output(hidden).float().sigmoid()  # O(t): (batch, frames, labels)
+        # As one matrix: product, bias and ReLU are then one operator of ONNX Runtime.
+        hidden = self.dropout(self.hidden(recurrent.flatten(0, 1)).relu())  # (batch frames, hidden)
+        output = self.output(hidden).float().sigmoid()  # O(t)
+        output = output.view_as(localization)  # (batch, frames, labels)
 
         presence = attention * output * localization  # Eq. 7
         tags = _mean_over_frames(presence) / _mean_over_frames(localization)  # Eq. 8, both sums over T

@@ -54,7 +54,7 @@ class CGRNN(Network):
         """(batch, frames, mels) standardized features to a `Prediction`."""
         cnn = self.conv(mel[:, None])  # (batch, filters, frames, mels - kernel + 1)
         width = self.config.n_mels - self.config.kernel + 1
-        pooled = F.max_pool2d(cnn, (1, width))[:, :, :, 0]  # (batch, filters, frames)
+        pooled = F.max_pool2d(cnn, (1, width)).squeeze(3)  # (batch, filters, frames)
         recurrent, _ = self.gru(pooled.relu().transpose(1, 2))  # (batch, frames, 2 gru_units)
         hidden = self.dropout(self.hidden(recurrent).relu())  # (batch, frames, hidden)
         output = self.output(hidden).float().sigmoid()  # (batch, frames, labels)

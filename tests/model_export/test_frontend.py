@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import torch
 import torchaudio
+import torchaudio.functional
 from numpy.typing import NDArray
 
 from model_export.frontend import FrontEndConfig, LogMel
@@ -47,10 +48,9 @@ def test_mel_magnitudes_are_torchaudios(samples: int) -> None:
 def test_mel_magnitudes_are_those_of_a_slow_fft() -> None:
     config = FrontEndConfig(log=False)
     waveform = noise(1, 3_000)
-    front_end = LogMel(config)
-    bank = front_end.mel.t().double().numpy()
-    expected = slow_mel(waveform[0].double().numpy(), config, bank)
-    assert front_end.compressed(waveform)[0].numpy() == pytest.approx(expected, abs=1e-6)
+    bank = torchaudio.functional.melscale_fbanks(257, 0.0, 8_000.0, config.n_mels, 16_000)
+    expected = slow_mel(waveform[0].double().numpy(), config, bank.double().numpy())
+    assert LogMel(config).compressed(waveform)[0].numpy() == pytest.approx(expected, abs=1e-6)
 
 
 def test_silence_is_the_logarithm_of_the_floor() -> None:
