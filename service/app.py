@@ -1,6 +1,5 @@
 """The application: parts put together, and its life from loading to the last answer."""
 
-import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -26,7 +25,7 @@ from service.api import (
 from service.api.edge import QUIET, Edge
 from service.api.guard import Guard
 from service.api.keys import KeyRing
-from service.api.state import OpenTagger, Service, open_tagger, open_timeline
+from service.api.state import OpenTagger, Phase, Service, StartError, open_tagger, open_timeline
 from service.dashboard.router import create_router as dashboard
 from service.settings import Settings, SettingsError
 from service.timeline.store import Timeline
@@ -60,9 +59,7 @@ def create_app(
     tagger: OpenTagger = open_tagger,
     timeline: Callable[[Settings], Timeline] = open_timeline,
 ) -> FastAPI:
-    """The ASGI application.
-
-    It answers at once and is ready when the model is: the probes tell which.
+    """The ASGI application; it is served when its lifespan has begun, and is ready then.
 
     Args:
         settings: what the operator chose.
@@ -85,11 +82,12 @@ def create_app(
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        service.starting = asyncio.create_task(service.start())
+        await service.start()
         try:
+            if service.phase is Phase.FAILED:
+                raise StartError("the service cannot start; see its log")
             yield
         finally:
-            await asyncio.gather(service.starting, return_exceptions=True)
             await service.close()
 
     app = FastAPI(

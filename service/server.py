@@ -38,20 +38,27 @@ class Server(uvicorn.Server):
         self.should_exit = True
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Open the door, and say where it is."""
+        """Get ready, then open the door, and say where it is.
+
+        Before, connections are refused: a proxy then asks another replica, also what it may not ask twice.
+        """
+        await self._service.start()
+        if self._service.phase is Phase.FAILED:
+            self.should_exit = True
+        if self.should_exit:
+            await self._service.close()
+            return
         await super().startup(sockets)
         for server in self.servers:
             for listener in server.sockets:
                 host, port = listener.getsockname()[:2]
                 host = f"[{host}]" if ":" in host else host
                 logger.info("listening on http://%s:%d", host, port, extra=fields(port=port))
+        logger.info("ready")
 
     async def on_tick(self, counter: int) -> bool:
         """Ten times a second: whether to close the door now."""
-        told = await super().on_tick(counter)
-        if self._service.phase is Phase.FAILED:
-            return True
-        if not told:
+        if not await super().on_tick(counter):
             return False
         now = time.monotonic()
         if self._leave_by is None:

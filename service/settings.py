@@ -40,11 +40,24 @@ class Settings(BaseSettings):
         Field(ge=1, le=1024, description="Inference threads; unset: what cgroup and affinity allow."),
     ] = None
     queue_windows: Annotated[
-        int, Field(ge=1, description="Model windows that may wait; beyond it new recordings get 503.")
+        int,
+        Field(
+            ge=1,
+            description="Windows that may be in memory waiting for the model, few of each recording; "
+            "beyond it new ones get 503.",
+        ),
     ] = 1024
     deadline_s: Annotated[
-        float, Field(gt=0, le=3600, description="Seconds a recording may take once received; beyond it 504.")
+        float,
+        Field(
+            gt=0,
+            le=3600,
+            description="Seconds that a recording may take once received, however short; beyond it 504.",
+        ),
     ] = 60.0
+    deadline_per_hour_s: Annotated[
+        float, Field(ge=0, le=36_000, description="Seconds more for each hour of audio in a recording.")
+    ] = 360.0
     max_body_bytes: Annotated[
         int, Field(ge=1, description="Largest request body in bytes; beyond it 413.")
     ] = 700 * MIB

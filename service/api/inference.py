@@ -5,7 +5,6 @@ decoder, no stitching, no events.
 """
 
 import threading
-import time
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Annotated
@@ -22,6 +21,7 @@ from service.api.tensors import DATATYPE, INPUT, OUTPUTS, read_request, write_an
 from service.api.upload import Pace, pieces
 from service.api.watch import Watch
 from service.engine.bundle import Bundle
+from service.engine.deadline import Deadline
 from service.engine.tagger import Tagger
 
 router = APIRouter(tags=["inference"], prefix="/v2")
@@ -106,7 +106,7 @@ async def infer(request: Request, name: ModelName) -> Response:
     pace = Pace(min(MAX_BYTES, service.pace.max_bytes), service.pace.idle_s)
     with service.admission.place():
         body = b"".join([piece async for piece in pieces(request, pace)])
-        deadline = time.monotonic() + service.settings.deadline_s
+        deadline = service.deadline()
         with Watch(request) as gone:
             return await service.analysing.run(
                 _Run(tagger, deadline, gone).answer, body, _json_length(request)
@@ -118,7 +118,7 @@ class _Run:
     """One inference; runs in a worker thread."""
 
     tagger: Tagger
-    deadline: float
+    deadline: Deadline
     gone: threading.Event
 
     def answer(self, body: bytes, json_length: int | None) -> Response:
@@ -126,7 +126,9 @@ class _Run:
         asked = read_request(body, json_length)
         bundle = self.tagger.bundle
         _check(asked.waveforms, bundle)
-        outputs = self.tagger.infer(asked.waveforms, deadline=self.deadline, cancelled=self.gone)
+        duration_s = asked.waveforms.size / bundle.card.sample_rate
+        until = self.deadline.at(min(duration_s, self.tagger.limits.max_duration_s))
+        outputs = self.tagger.infer(asked.waveforms, deadline=until, cancelled=self.gone)
         content, json_length = write_answer(asked, outputs, (bundle.card.name, bundle.version))
         if json_length is None:
             return Response(content, media_type="application/json")

@@ -1,11 +1,13 @@
 """A coarse log spectrogram of a recording, for display."""
 
 import base64
+import threading
 from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
+from service.engine.deadline import Deadline
 from service.engine.tagger import Tagger
 
 BANDS = 64
@@ -72,13 +74,14 @@ class Spectrogram:
                 self._summed = 0
 
 
-def spectrogram_of(audio: BinaryIO, tagger: Tagger, deadline: float) -> dict[str, Any]:
+def spectrogram_of(
+    audio: BinaryIO, tagger: Tagger, deadline: Deadline, cancelled: threading.Event | None = None
+) -> dict[str, Any]:
     """The document `Spectrogram` of a recording, decoded a second time: nobody keeps its samples."""
     card = tagger.bundle.card
-    with tagger.opened(audio, deadline=deadline) as recording:
-        form = recording.format
-        longest = tagger.limits.max_duration_s if form.frames is None else form.frames / form.sample_rate
-        frames = card.frames(round(longest * card.sample_rate))
+    with tagger.opened(audio, deadline=deadline, cancelled=cancelled) as recording:
+        longest_s = recording.format.longest_s(tagger.limits)
+        frames = card.frames(round(longest_s * card.sample_rate))
         group = max(1, -(-frames // MAX_COLUMNS))
         spectrogram = Spectrogram(card.sample_rate, card.n_fft, card.hop, group)
         for block in recording.blocks():

@@ -21,6 +21,7 @@ from service.api.retention import keep_pruning
 from service.api.upload import Pace
 from service.api.workers import Workers
 from service.engine.audio import Limits
+from service.engine.deadline import Deadline
 from service.engine.errors import AttLocError, UnavailableError
 from service.engine.observer import Observer
 from service.engine.tagger import Tagger
@@ -42,6 +43,10 @@ class Phase(StrEnum):
     READY = "ready"
     DRAINING = "draining"
     FAILED = "failed"
+
+
+class StartError(AttLocError):
+    """The service cannot start."""
 
 
 class OpenTagger(Protocol):
@@ -84,7 +89,6 @@ class Service:
         pace: how fast and large a body must and may be.
         phase: where in its life it is.
         streams: event streams and live inputs open now.
-        starting: the task that makes it ready.
         leaving: set when it begins to drain.
     """
 
@@ -106,7 +110,6 @@ class Service:
         self.pace = Pace(settings.max_body_bytes, settings.read_timeout_s)
         self.phase = Phase.STARTING
         self.streams = 0
-        self.starting: asyncio.Task[None] | None = None
         self.leaving = asyncio.Event()
         self._open_tagger = tagger
         self._open_timeline = timeline
@@ -117,10 +120,12 @@ class Service:
         self._unhealthy_since: float | None = None
 
     async def start(self) -> None:
-        """Load the model, check and warm it, open the timeline; ready when this returns.
+        """Load the model, check and warm it, open the timeline; ready when this returns, also a second time.
 
         A service that cannot start is `FAILED` and says why in its log: it has nobody else to tell.
         """
+        if self.phase is not Phase.STARTING:
+            return
         begun = time.monotonic()
         try:
             tagger, timeline = await asyncio.gather(
@@ -135,6 +140,7 @@ class Service:
         except Exception:
             self.phase = Phase.FAILED
             raise
+        tagger.warm_up()
         self._tagger, self._timeline = tagger, timeline
         bundle, scheduler = tagger.bundle, tagger.scheduler
         self._names = Names(bundle)
@@ -149,10 +155,9 @@ class Service:
             lambda: scheduler.rate or 0.0,
         )
         self._pruning = asyncio.create_task(keep_pruning(timeline, self.settings, self.bulletin))
-        if self.phase is Phase.STARTING:
-            self.phase = Phase.READY
+        self.phase = Phase.READY
         logger.info(
-            "ready",
+            "loaded",
             extra=fields(
                 model=bundle.card.name,
                 version=bundle.version,
@@ -188,6 +193,10 @@ class Service:
         if self._tagger is None:
             raise UnavailableError(f"the service is {self.phase}")
         return self._tagger
+
+    def deadline(self) -> Deadline:
+        """Until when what has just arrived must be done."""
+        return Deadline(time.monotonic(), self.settings.deadline_s, self.settings.deadline_per_hour_s)
 
     @property
     def healthy(self) -> bool:

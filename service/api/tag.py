@@ -19,6 +19,7 @@ from service.api.spectrogram import spectrogram_of
 from service.api.state import Service, service_of
 from service.api.upload import Upload
 from service.api.watch import Watch
+from service.engine.deadline import Deadline
 from service.engine.tagger import Tagger
 from service.timeline.records import NewRecording, Recording
 
@@ -71,7 +72,7 @@ async def tag(request: Request, query: Annotated[TagQuery, Query()]) -> Response
         await upload.receive(request, service.pace)
         arrived = datetime.now(UTC)
         service.metrics.stage("read", time.perf_counter() - begun)
-        deadline = time.monotonic() + service.settings.deadline_s
+        deadline = service.deadline()
         with Watch(request) as gone:
             task = _Task(service, tagger, upload, query, arrived, deadline, gone)
             response = await service.analysing.run(task.answer)
@@ -89,7 +90,7 @@ class _Task:
     upload: Upload
     query: TagQuery
     arrived: datetime
-    deadline: float
+    deadline: Deadline
     gone: threading.Event
 
     def answer(self) -> Response:
@@ -104,6 +105,8 @@ class _Task:
         begun = time.perf_counter()
         analysis = tagger.analyse(self.upload.file, deadline=self.deadline, cancelled=self.gone)
         self.service.metrics.analysed(analysis.duration_s, time.perf_counter() - begun)
+        # Before it is stored: what is refused has left nothing behind.
+        picture = self._picture()
         recorded_at = query.recorded_at or self.arrived - timedelta(seconds=analysis.duration_s)
         card = tagger.bundle.card
         recording_id = None
@@ -122,13 +125,13 @@ class _Task:
             model=(card.name, tagger.bundle.version),
             curves=query.include.shown(analysis.curves, query.resolution),
         )
-        return render.json_response(self._with_spectrogram(document))
+        return render.json_response(document | picture)
 
     def _stored(self, known: Recording) -> dict[str, Any]:
         shown = self.query.include.shown(known.analysis.curves, self.query.resolution)
-        return self._with_spectrogram(render.stored(known, self.service.names, shown))
+        return render.stored(known, self.service.names, shown) | self._picture()
 
-    def _with_spectrogram(self, document: dict[str, Any]) -> dict[str, Any]:
-        if self.query.include.spectrogram:
-            document["spectrogram"] = spectrogram_of(self.upload.file, self.tagger, self.deadline)
-        return document
+    def _picture(self) -> dict[str, Any]:
+        if not self.query.include.spectrogram:
+            return {}
+        return {"spectrogram": spectrogram_of(self.upload.file, self.tagger, self.deadline, self.gone)}

@@ -2,7 +2,8 @@
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from tempfile import SpooledTemporaryFile
 from types import TracebackType
@@ -12,11 +13,13 @@ from starlette.requests import ClientDisconnect, Request
 
 from service.api.errors import BodyTooLargeError, ClientGoneError, MediaTypeError, SlowClientError
 from service.api.multipart import FilePart, boundary_of
-from service.engine.errors import UnusableAudioError
+from service.engine.errors import UnavailableError, UnusableAudioError
 
 IN_MEMORY_BYTES = 1024 * 1024
 # A body may be as slow as this on average; 16 kHz of 8-bit samples are live at that rate.
 SLOWEST_BYTES_PER_S = 16_000
+# A full disk is full until other recordings have left it, or somebody makes room.
+NO_ROOM_S = 10.0
 RAW_TYPES = ("audio/wav", "audio/flac", "audio/ogg")
 ACCEPTED = f"multipart/form-data with one part `file`, or {', '.join(RAW_TYPES)}"
 
@@ -59,7 +62,8 @@ class Upload:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.file.close()
+        with suppress(OSError):  # what found no room on the disk finds none now
+            self.file.close()
 
     async def write(self, data: bytes) -> None:
         """Append; only what goes to the disk leaves the event loop."""
@@ -69,7 +73,8 @@ class Upload:
             await asyncio.to_thread(self._append, data)
 
     def _append(self, data: bytes) -> None:
-        self.file.write(data)
+        with _room():
+            self.file.write(data)
         self.size_bytes += len(data)
         if self._hash:
             self._hash.update(data)
@@ -84,6 +89,7 @@ class Upload:
             MalformedBodyError, InvalidRequestError: a form that is broken, or of other parts than `file`.
             ClientGoneError: the connection broke.
             UnusableAudioError: not a byte.
+            UnavailableError: no room for more on the disk.
         """
         content_type = request.headers.get("content-type", "")
         media_type = content_type.partition(";")[0].strip().lower()
@@ -100,7 +106,17 @@ class Upload:
             raise MediaTypeError(f"Content-Type is {content_type or 'missing'}; taken are {ACCEPTED}")
         if not self.size_bytes:
             raise UnusableAudioError(f"the recording is empty; send {ACCEPTED}")
-        self.file.seek(0)
+        with _room():
+            self.file.seek(0)  # which writes what is still in its buffer
+
+
+@contextmanager
+def _room() -> Iterator[None]:
+    """No room on the disk is the service's trouble."""
+    try:
+        yield
+    except OSError as error:
+        raise UnavailableError(f"no room for the recording: {error.strerror}", NO_ROOM_S) from error
 
 
 async def pieces(request: Request, pace: Pace) -> AsyncIterator[bytes]:

@@ -76,6 +76,10 @@ class AudioFormat:
         if self.frames is not None:
             check_duration(self.frames, self.sample_rate, limits)
 
+    def longest_s(self, limits: Limits) -> float:
+        """Seconds of audio by the header; the most that is allowed where that does not tell."""
+        return limits.max_duration_s if self.frames is None else self.frames / self.sample_rate
+
 
 def check_duration(frames: int, sample_rate: int, limits: Limits) -> None:
     """Raise `AudioLimitError` for more samples a channel than the longest recording allowed has."""
@@ -150,7 +154,8 @@ class MonoStream:
         """
         check_duration(self.levels.frames + len(frames), self.format.sample_rate, self.limits)
         if len(frames):
-            self._measure(frames, full_scale)
+            with np.errstate(invalid="ignore"):  # a signalling NaN is refused, not warned of
+                self._measure(frames, full_scale)
         self.levels.frames += len(frames)
         mono = frames[:, 0].astype(np.float32)
         for channel in range(1, frames.shape[1]):

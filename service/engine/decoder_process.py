@@ -5,7 +5,8 @@ imports nothing of the model, and gives up its right to files, memory and time b
 
 A job is one byte that carries the file's descriptor, then a JSON document. The answers are told by their
 first byte: `F` the format, `B` a block of mono float32, `E` the end with the levels, `X` an error, `S`
-that it stopped because one more byte from the server said that nobody wants the rest.
+that it stopped because one more byte from the server said that nobody wants the rest. `R`, once and before
+the first job, says that it takes files.
 """
 
 import json
@@ -23,7 +24,7 @@ from service.engine.errors import AudioError, CorruptAudioError
 from service.engine.ogg import MAGIC as OGG
 from service.engine.ogg import check_ogg
 
-FORMAT, BLOCK, END, ERROR, STOPPED = b"F", b"B", b"E", b"X", b"S"
+READY, FORMAT, BLOCK, END, ERROR, STOPPED = b"R", b"F", b"B", b"E", b"X", b"S"
 
 _MEMORY = 512 << 20  # bytes beyond what the process holds before its first file
 _UNKNOWN_FRAMES = 1 << 62  # libsndfile's word for an unknown length is near 2^63
@@ -33,6 +34,7 @@ def main() -> None:
     """Serve recordings until the server closes the socket."""
     with socket.socket(fileno=0) as server, Connection(os.dup(0)) as answers:
         _confine()
+        answers.send_bytes(READY)
         while True:
             byte, descriptors, _, _ = socket.recv_fds(server, 1, 1)
             if not byte:

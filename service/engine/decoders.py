@@ -1,136 +1,28 @@
-"""A small pool of decoder processes; one that hangs or dies is replaced, and only its file is refused."""
+"""A small pool of decoder processes; one that hangs or dies is replaced, and only its file is refused.
+
+A long recording holds its decoder for as long as it is analysed. So only half of them may be at long ones:
+the others are for who is done in a moment.
+"""
 
 import contextlib
-import json
 import os
-import socket
-import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import asdict
-from multiprocessing.connection import Connection
-from pathlib import Path
 from typing import BinaryIO
 
-import numpy as np
-from numpy.typing import NDArray
-
-from service.engine import errors
-from service.engine.audio import AudioFormat, Levels, Limits
-from service.engine.errors import AudioError, CorruptAudioError, DeadlineError, UnavailableError
+from service.engine.audio import Limits
+from service.engine.deadline import Deadline, ensure_wanted
+from service.engine.decoder import TICK_S, DecodedRecording, Decoder
+from service.engine.errors import UnavailableError
 from service.engine.observer import Observer, Silent
 
 COMMAND = (sys.executable, "-m", "service.engine.decoder_process")
-_KEPT_ENVIRONMENT = ("PATH", "PYTHONPATH", "LD_LIBRARY_PATH", "LANG")  # no keys, no database URLs
-_MAX_MESSAGE = 64 << 20
-_LAST_ANSWERS = (b"E", b"X", b"S")
+LONG_S = 60.0  # of audio
+
 _STOP_S = 0.2  # a second of audio is decoded much faster
 _WAIT_S = 10.0  # for a free decoder, where the request itself sets no deadline
-
-
-class _Process:
-    """One decoder process and the socket to it."""
-
-    def __init__(self, command: tuple[str, ...]) -> None:
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
-        with theirs:
-            environment = {name: os.environ[name] for name in _KEPT_ENVIRONMENT if name in os.environ}
-            self._popen = subprocess.Popen(  # noqa: S603 - our own interpreter and module
-                command,
-                stdin=theirs.fileno(),
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                cwd=Path(__file__).parents[2],
-                env=environment | {"OPENBLAS_NUM_THREADS": "1"},
-                start_new_session=True,  # a Ctrl-C is the server's to handle, which still finishes its work
-            )
-        self._socket = ours
-        self.at_rest = True  # it has answered all of its job
-        self.lost = False  # it hung up on us
-        self.answers = Connection(os.dup(ours.fileno()))
-
-    @property
-    def pid(self) -> int:
-        return self._popen.pid
-
-    @property
-    def alive(self) -> bool:
-        return self._popen.poll() is None
-
-    def start(self, descriptor: int, rate: int, limits: Limits) -> None:
-        """Send a job."""
-        self.at_rest = False
-        with contextlib.suppress(OSError):  # it died just now: seen when its answer is awaited
-            socket.send_fds(self._socket, [b"J"], [descriptor])
-            self.answers.send_bytes(json.dumps({"rate": rate, "limits": asdict(limits)}).encode())
-
-    def stop(self, patience_s: float) -> None:
-        """Ask a process to give up its job, and wait until it has; it is at rest then, or never will be.
-
-        Starting a process costs more than the audio that it has still under way.
-        """
-        until = time.monotonic() + patience_s
-        with contextlib.suppress(OSError, EOFError):
-            self._socket.send(b"S")
-            while not self.at_rest and self.answers.poll(max(0.0, until - time.monotonic())):
-                self.at_rest = self.answers.recv_bytes(_MAX_MESSAGE)[:1] in _LAST_ANSWERS
-
-    def end(self) -> int:
-        """Kill it where it still runs; its exit status, negative for a signal."""
-        self._popen.kill()
-        self.answers.close()
-        self._socket.close()
-        return self._popen.wait()
-
-
-class DecodedRecording:
-    """A recording that a decoder process reads; see `service.engine.audio.Recording`."""
-
-    def __init__(self, process: _Process, limits: Limits, deadline: float | None) -> None:
-        self._process = process
-        self._limits = limits
-        self._deadline = deadline
-        self._left_s = limits.max_decode_s
-        kind, payload = self._receive()
-        if kind != b"F":
-            raise CorruptAudioError(f"the decoder began with {kind!r}")
-        self.format = AudioFormat(**json.loads(bytes(payload)))
-        self.levels = Levels()
-
-    def blocks(self) -> Iterator[NDArray[np.float32]]:
-        """Mono at the model's rate, (samples,) float32, about a second a piece."""
-        while True:
-            kind, payload = self._receive()
-            if kind == b"E":
-                for name, value in json.loads(bytes(payload)).items():
-                    setattr(self.levels, name, value)
-                self._process.at_rest = True
-                return
-            yield np.frombuffer(payload, np.float32)
-
-    def _receive(self) -> tuple[bytes, memoryview]:
-        """The next answer. Only the waiting counts as the decoder's time: it also waits for us."""
-        begun = time.monotonic()
-        patience = min(self._limits.max_stall_s, self._left_s)
-        if self._deadline is not None and self._deadline - begun < patience:
-            if not self._process.answers.poll(max(0.0, self._deadline - begun)):
-                raise DeadlineError("not decoded before the deadline")
-        elif not self._process.answers.poll(patience):
-            raise CorruptAudioError(f"the decoder was stopped: no audio within {patience:g} s")
-        try:
-            message = memoryview(self._process.answers.recv_bytes(_MAX_MESSAGE))
-        except (EOFError, OSError) as error:
-            self._process.lost = True
-            raise CorruptAudioError("the decoder died on this file") from error
-        self._left_s -= time.monotonic() - begun
-        kind, payload = bytes(message[:1]), message[1:]
-        if kind == b"X":
-            self._process.at_rest = True
-            name, text = json.loads(bytes(payload))
-            raise _error(name, text)
-        return kind, payload
 
 
 class Decoders:
@@ -151,38 +43,50 @@ class Decoders:
         self._observer = observer or Silent()
         self._command = command
         self._free = threading.Condition()
-        self._idle: list[_Process] = []
+        self._idle: list[Decoder] = []
         self._busy = 0
+        self._long = 0  # of the busy ones, those at long recordings
         self._closed = False
 
     @property
     def pids(self) -> list[int]:
         """Of the processes that wait for work."""
         with self._free:
-            return [process.pid for process in self._idle]
+            return [decoder.pid for decoder in self._idle]
 
     def warm_up(self) -> None:
         """Start a process, so that the first recording that needs one does not wait for it."""
         with self._free:
             if not self._idle and not self._busy and not self._closed:
-                self._idle.append(_Process(self._command))
+                self._idle.append(self._started())
 
     @contextlib.contextmanager
-    def opened(self, audio: BinaryIO, deadline: float | None = None) -> Iterator[DecodedRecording]:
+    def opened(
+        self,
+        audio: BinaryIO,
+        deadline: Deadline | None = None,
+        cancelled: threading.Event | None = None,
+    ) -> Iterator[DecodedRecording]:
         """Decode a file in a process of the pool.
 
         Raises:
             AudioError: what is wrong with it; a decoder that hangs or dies on it included.
-            UnavailableError: every decoder is busy for too long.
+            UnavailableError: every decoder is busy for too long, or none can be started.
             DeadlineError: the deadline passed.
+            AbandonedError: `cancelled` was set.
         """
-        with _descriptor(audio) as descriptor:
-            process = self._take(deadline)
-            try:
-                process.start(descriptor, self._rate, self._limits)
-                yield DecodedRecording(process, self._limits, deadline)
-            finally:
-                self._give_back(process)
+        with _descriptor(audio) as descriptor, contextlib.ExitStack() as holding:
+            recording = holding.enter_context(self._begun(descriptor, deadline, cancelled))
+            longest_s = recording.format.longest_s(self._limits)
+            if longest_s > LONG_S and not self._enter_long():
+                # Whoever must wait lets others go first, and begins anew.
+                holding.close()
+                self._await_long(_until(deadline, longest_s), cancelled)
+                holding.callback(self._leave_long)
+                recording = holding.enter_context(self._begun(descriptor, deadline, cancelled))
+            elif longest_s > LONG_S:
+                holding.callback(self._leave_long)
+            yield recording
 
     def close(self) -> None:
         """End every process that waits for work; a busy one ends when its recording is done."""
@@ -190,53 +94,107 @@ class Decoders:
             self._closed = True
             idle, self._idle = self._idle, []
             self._free.notify_all()
-        for process in idle:
-            process.end()
+        for decoder in idle:
+            decoder.end()
 
-    def _take(self, deadline: float | None) -> _Process:
-        until = time.monotonic() + _WAIT_S if deadline is None else deadline
+    @contextlib.contextmanager
+    def _begun(
+        self, descriptor: int, deadline: Deadline | None, cancelled: threading.Event | None
+    ) -> Iterator[DecodedRecording]:
+        until = _until(deadline)
+        decoder = self._take(until, cancelled)
+        try:
+            decoder.greet(until, cancelled)
+            decoder.start(descriptor, self._rate, self._limits)
+            yield DecodedRecording(decoder, self._limits, deadline, cancelled)
+        finally:
+            self._give_back(decoder)
+
+    def _enter_long(self) -> bool:
+        """Whether one more may be at a long recording; if so it is."""
         with self._free:
-            while not self._closed:
-                while self._idle:
-                    process = self._idle.pop()
-                    if process.alive:
-                        self._busy += 1
-                        return process
-                    self._replaced(process)
-                if self._busy < self._size:
-                    self._busy += 1
-                    return _Process(self._command)
-                if not self._free.wait(until - time.monotonic()):
-                    self._observer.shed("overload")
-                    raise UnavailableError(f"all {self._size} decoders are busy")
-        raise UnavailableError("the service is shutting down")
+            return self._count_long()
 
-    def _give_back(self, process: _Process) -> None:
+    def _count_long(self) -> bool:
+        if self._long >= max(1, self._size // 2):
+            return False
+        self._long += 1
+        return True
+
+    def _await_long(self, until: float, cancelled: threading.Event | None) -> None:
+        with self._free:
+            for _ in self._patience(until, cancelled):
+                if self._count_long():
+                    return
+
+    def _leave_long(self) -> None:
+        with self._free:
+            self._long -= 1
+            self._free.notify_all()
+
+    def _take(self, until: float, cancelled: threading.Event | None) -> Decoder:
+        with self._free:
+            for _ in self._patience(until, cancelled):
+                while self._idle:
+                    decoder = self._idle.pop()
+                    if decoder.alive:
+                        self._busy += 1
+                        return decoder
+                    self._replaced(decoder)
+                if self._busy < self._size:
+                    decoder = self._started()
+                    self._busy += 1
+                    return decoder
+        raise AssertionError("patience ends by raising")
+
+    def _patience(self, until: float, cancelled: threading.Event | None) -> Iterator[None]:
+        """Every time that something may have become free; holds the lock in between.
+
+        Raises:
+            UnavailableError: nothing became free in time, or the pool was closed.
+            AbandonedError: `cancelled` was set.
+        """
+        while True:
+            if self._closed:
+                raise UnavailableError("the service is shutting down")
+            ensure_wanted(None, cancelled)
+            yield
+            left_s = until - time.monotonic()
+            if left_s <= 0:
+                self._observer.shed("overload")
+                raise UnavailableError(f"all {self._size} decoders are busy")
+            self._free.wait(min(TICK_S, left_s))
+
+    def _give_back(self, decoder: Decoder) -> None:
         """Keep a process that answered all of its job; anything else it may still send is nobody's."""
-        if not (process.at_rest or process.lost):
-            process.stop(_STOP_S)
-        keep = process.at_rest and process.alive
+        if not (decoder.at_rest or decoder.lost):
+            decoder.stop(_STOP_S)
+        keep = decoder.at_rest and not decoder.lost and decoder.alive
         with self._free:
             self._busy -= 1
             if self._closed:
-                process.end()
+                decoder.end()
             elif keep:
-                self._idle.append(process)
+                self._idle.append(decoder)
             else:
-                self._replaced(process)
-                self._idle.append(_Process(self._command))
-            self._free.notify()
+                self._replaced(decoder)
+                with contextlib.suppress(UnavailableError):  # the next one who needs it is told
+                    self._idle.append(self._started())
+            self._free.notify_all()
 
-    def _replaced(self, process: _Process) -> None:
-        self._observer.decoder_replaced("killed" if process.alive and not process.lost else "died")
-        process.end()
+    def _started(self) -> Decoder:
+        try:
+            return Decoder(self._command)
+        except OSError as error:
+            raise UnavailableError(f"no decoder of audio can be started: {error.strerror}") from error
+
+    def _replaced(self, decoder: Decoder) -> None:
+        self._observer.decoder_replaced("killed" if decoder.alive and not decoder.lost else "died")
+        decoder.end()
 
 
-def _error(name: str, text: str) -> AudioError:
-    kind = getattr(errors, name, None)
-    if isinstance(kind, type) and issubclass(kind, AudioError):
-        return kind(text)
-    return CorruptAudioError(text)
+def _until(deadline: Deadline | None, duration_s: float = 0.0) -> float:
+    return time.monotonic() + _WAIT_S if deadline is None else deadline.at(duration_s)
 
 
 @contextlib.contextmanager

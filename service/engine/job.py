@@ -1,7 +1,6 @@
 """A recording in the scheduler: its windows on their way."""
 
 import threading
-import time
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -9,7 +8,7 @@ from types import TracebackType
 from typing import Protocol, Self
 
 from service.engine.bundle import Outputs
-from service.engine.errors import AbandonedError, DeadlineError
+from service.engine.deadline import ensure_wanted
 from service.engine.windows import Window
 
 
@@ -90,10 +89,7 @@ class Job:
 
     def check(self) -> None:
         """Raise where nobody wants the answer any more."""
-        if self.cancelled is not None and self.cancelled.is_set():
-            raise AbandonedError("the client went away")
-        if self.deadline is not None and time.monotonic() >= self.deadline:
-            raise DeadlineError("not done before the deadline")
+        ensure_wanted(self.deadline, self.cancelled)
 
     def __enter__(self) -> Self:
         return self

@@ -2,11 +2,13 @@
 
 import contextlib
 import os
+import threading
 from collections.abc import Iterator
 from typing import BinaryIO
 
 from service.engine import ogg, wav
 from service.engine.audio import ACCEPTED, Limits, Recording
+from service.engine.deadline import Deadline
 from service.engine.decoders import Decoders
 from service.engine.errors import AudioLimitError, CorruptAudioError, UnsupportedAudioError
 
@@ -16,7 +18,12 @@ _MAGICS = (*wav.MAGICS, _FLAC, ogg.MAGIC)
 
 @contextlib.contextmanager
 def open_recording(
-    audio: BinaryIO, rate: int, limits: Limits, decoders: Decoders, deadline: float | None = None
+    audio: BinaryIO,
+    rate: int,
+    limits: Limits,
+    decoders: Decoders,
+    deadline: Deadline | None = None,
+    cancelled: threading.Event | None = None,
 ) -> Iterator[Recording]:
     """A recording ready to be read once, front to back.
 
@@ -25,11 +32,14 @@ def open_recording(
         rate: hertz at which it will be read.
         limits: what it may be.
         decoders: for what is not plain WAV.
-        deadline: on the clock of `time.monotonic`.
+        deadline: until when.
+        cancelled: set when nobody waits any more.
 
     Raises:
         AudioError: what is wrong with it, as far as its header tells.
         UnavailableError: no decoder is free.
+        DeadlineError: the deadline passed.
+        AbandonedError: `cancelled` was set.
     """
     size = audio.seek(0, os.SEEK_END)
     audio.seek(0)
@@ -41,7 +51,7 @@ def open_recording(
     if head in wav.MAGICS:
         yield wav.WavRecording(audio, rate, limits)
     elif head in (_FLAC, ogg.MAGIC):
-        with decoders.opened(audio, deadline) as recording:
+        with decoders.opened(audio, deadline, cancelled) as recording:
             yield recording
     elif any(magic.startswith(head) for magic in _MAGICS):
         raise CorruptAudioError(f"the file ends after {size} bytes, within its header")

@@ -4,8 +4,9 @@ Work is counted in windows. A recording is admitted once, with room reserved for
 have in flight; from then on it is never refused for load, it only waits its turn. There are two lines:
 recordings of which nothing was run yet, first come first served, and the others, one window from each in
 turn. Workers take from the two by turns. So a short clip stands behind no hour-long file, however many
-there are, and a flood of short clips leaves the long files half of the workers' time. Windows of full
-length may be run in small groups.
+there are, and a flood of short clips leaves the long files half of the workers' time. A long file that
+would then be late, or make another late, is refused at the door. Windows of full length may be run in
+small groups.
 """
 
 import contextlib
@@ -23,6 +24,7 @@ from service.engine.errors import AbandonedError, DeadlineError, UnavailableErro
 from service.engine.job import Job, Task
 from service.engine.observer import Observer, Silent
 from service.engine.policy import Policy
+from service.engine.promise import Long, wait_s
 from service.engine.windows import Window
 
 Run = Callable[[NDArray[np.float32]], Outputs]
@@ -106,11 +108,14 @@ class Scheduler:
             cancelled: set when nobody waits any more.
 
         Raises:
-            UnavailableError: full, draining or broken; says when to come back.
+            UnavailableError: full, draining or broken, or there is too much to do before its deadline; says
+                when to come back.
         """
         slots = self._slots(windows)
         with self.lock:
             self._admissible(slots)
+            if deadline is not None and windows > self.policy.in_flight:
+                self._keepable(windows, deadline)
             job = Job(self, slots, windows, deadline, cancelled)
             self._jobs.add(job)
             self._reserved += slots
@@ -193,6 +198,24 @@ class Scheduler:
             raise UnavailableError(
                 f"the queue is full: {self._reserved} of {self.policy.queue_windows} windows are taken",
                 retry_after_s=self._backlog_s(),
+            )
+
+    def _keepable(self, windows: int, deadline: float) -> None:
+        """Refuse a long recording that could not be done in time, or only at the cost of another."""
+        rate, now = self.rate, time.monotonic()
+        if rate is None:
+            return
+        others = [
+            Long(job.left, job.deadline - now)
+            for job in self._jobs
+            if job.deadline is not None and job.left > self.policy.in_flight
+        ]
+        if wait := wait_s(Long(windows, deadline - now), others, rate):
+            self._observer.shed("overload")
+            raise UnavailableError(
+                f"{len(others)} long recordings are being analysed: this one would not be done in time, or "
+                "one of those",
+                retry_after_s=wait,
             )
 
     def _backlog_s(self) -> float:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from service.engine.analysis import Analysis, Chunk, Curves
 from service.engine.audio import MAX_AMPLITUDE, AudioFormat, Levels, Limits, Recording
 from service.engine.bundle import Bundle, Device, Outputs
+from service.engine.deadline import Deadline
 from service.engine.decoders import Decoders
 from service.engine.errors import AbandonedError, DeadlineError, UnusableAudioError
 from service.engine.events import decode_all
@@ -96,18 +97,22 @@ class Tagger:
         """Raise `UnavailableError` where even a short recording would be refused: before its body is read."""
         self.scheduler.ensure_room()
 
+    def warm_up(self) -> None:
+        """Start a decoder, so that the first FLAC or Ogg does not wait for it; plain WAV needs none."""
+        self._decoders.warm_up()
+
     def analyse(
         self,
         audio: BinaryIO,
         *,
-        deadline: float | None = None,
+        deadline: Deadline | None = None,
         cancelled: threading.Event | None = None,
     ) -> Analysis:
         """Analyse one recording; blocks until it is done.
 
         Args:
             audio: the file as sent, seekable; its container is told by its content.
-            deadline: on the clock of `time.monotonic`.
+            deadline: until when.
             cancelled: to be set when nobody waits for the answer any more.
 
         Raises:
@@ -116,14 +121,23 @@ class Tagger:
             DeadlineError: not done before the deadline.
             AbandonedError: `cancelled` was set.
         """
-        with self.opened(audio, deadline=deadline) as recording:
+        with self.opened(audio, deadline=deadline, cancelled=cancelled) as recording:
+            form = recording.format
+            until = None if deadline is None else deadline.at(form.longest_s(self.limits))
             return self._analyse(
-                recording.format, recording.levels, recording.blocks(), deadline=deadline, cancelled=cancelled
+                form, recording.levels, recording.blocks(), deadline=until, cancelled=cancelled
             )
 
-    def opened(self, audio: BinaryIO, *, deadline: float | None = None) -> AbstractContextManager[Recording]:
+    def opened(
+        self,
+        audio: BinaryIO,
+        *,
+        deadline: Deadline | None = None,
+        cancelled: threading.Event | None = None,
+    ) -> AbstractContextManager[Recording]:
         """A recording ready to be read as mono at the model's rate, for who wants its samples too."""
-        return open_recording(audio, self.bundle.card.sample_rate, self.limits, self._decoders, deadline)
+        rate = self.bundle.card.sample_rate
+        return open_recording(audio, rate, self.limits, self._decoders, deadline, cancelled)
 
     def analyse_samples(self, samples: NDArray[np.float32], *, deadline: float | None = None) -> Analysis:
         """The same for samples in memory: (samples,) float32 at the model's rate, full scale 1."""
@@ -197,8 +211,7 @@ class Tagger:
     ) -> Analysis:
         """`levels` are read after the last block: until then they are being filled."""
         rate, hop = self.bundle.card.sample_rate, self.bundle.card.hop
-        longest = self.limits.max_duration_s * form.sample_rate if form.frames is None else form.frames
-        expected = self._grid.windows(round(longest * rate / form.sample_rate))
+        expected = self._grid.windows(round(form.longest_s(self.limits) * rate))
         stitcher = Stitcher(1 + 2 * len(self._codes))
         chunks: list[Chunk] = []
         timed = _Timed(blocks)

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from service.settings import Settings
+
 MAIN = """
 pid {folder}/nginx.pid;
 error_log stderr;
@@ -63,3 +65,20 @@ def test_streams_are_not_buffered(proxy: str, path: str) -> None:
     block = re.search(rf"location = {path} \{{(.*?)\}}", directives(proxy), flags=re.DOTALL)
     assert block is not None
     assert "proxy_buffering off;" in block[1]
+
+
+@pytest.mark.parametrize("path", ["= /tag", r"~ \^/v2/models.+infer\$"])
+def test_the_proxy_waits_longer_than_a_recording_may_take(proxy: str, path: str) -> None:
+    settings = Settings()
+    longest_s = settings.deadline_s + settings.deadline_per_hour_s * settings.max_duration_s / 3600
+    block = re.search(rf"location {path} \{{(.*?)\}}", directives(proxy), flags=re.DOTALL)
+    assert block is not None
+    timeout = re.search(r"proxy_read_timeout (\d+)s;", block[1])
+    assert timeout is not None
+    assert int(timeout[1]) > longest_s
+
+
+def test_the_proxy_does_not_wait_that_long_for_anything_else(proxy: str) -> None:
+    timeout = re.search(r"proxy_read_timeout (\d+)s;", directives(proxy))
+    assert timeout is not None
+    assert Settings().deadline_s < int(timeout[1]) < 120

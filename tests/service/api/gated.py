@@ -5,6 +5,7 @@ from typing import Any, BinaryIO, cast
 
 from service.api.state import open_tagger
 from service.engine.analysis import Analysis
+from service.engine.deadline import Deadline
 from service.engine.errors import AbandonedError, DeadlineError
 from service.engine.observer import Observer
 from service.engine.tagger import Tagger
@@ -48,7 +49,7 @@ class _Gated:
         return getattr(self._tagger, name)
 
     def analyse(
-        self, audio: BinaryIO, *, deadline: float | None = None, cancelled: threading.Event | None = None
+        self, audio: BinaryIO, *, deadline: Deadline | None = None, cancelled: threading.Event | None = None
     ) -> Analysis:
         self._gate.hold(cancelled)
         return self._tagger.analyse(audio, deadline=deadline, cancelled=cancelled)

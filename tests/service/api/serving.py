@@ -5,8 +5,9 @@ import json
 import socket
 import subprocess
 import threading
+import time
 import wave
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,31 +45,30 @@ class Running:
 
 
 class _Noticed(Server):
-    """Tells when it answers and is ready, or has failed to become it."""
+    """Tells when it is ready, or has failed to become it."""
 
     def __init__(self, config: uvicorn.Config, service: Service) -> None:
         super().__init__(config, service, grace_s=5)
-        self.listening = threading.Event()
         self.settled = threading.Event()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        assert self._service.starting is not None
-        self._service.starting.add_done_callback(lambda _: self.settled.set())
-        self.listening.set()
+        try:
+            await super().startup(sockets)
+        finally:
+            self.settled.set()
 
 
 @contextmanager
-def running(settings: Settings, *, loaded: bool = True, **parts: Any) -> Iterator[Running]:
-    """Serve with these settings until the block ends; begins once it is loaded, or only listens."""
+def running(settings: Settings, **parts: Any) -> Iterator[Running]:
+    """Serve with these settings until the block ends."""
     app = create_app(settings, **parts)
     service: Service = app.state.service
     server = _Noticed(configuration(app, settings), service)
     thread = threading.Thread(target=server.run, name="server")
     thread.start()
     try:
-        begun = server.settled if loaded else server.listening
-        assert begun.wait(60), "the server did not start"
+        assert server.settled.wait(60), "the server did not become ready"
+        assert server.started, "the server could not start"
         port = server.servers[0].sockets[0].getsockname()[1]
         yield Running(service, server, port)
     finally:
@@ -105,6 +105,14 @@ def wav(seconds: float = 1.0, *, rate: int = 16_000, hertz: float = 440.0, chann
         file.setparams((channels, 2, rate, 0, "NONE", ""))
         file.writeframes(np.repeat(samples, channels).tobytes())
     return out.getvalue()
+
+
+def until(reached: Callable[[], bool], within_s: float = 20.0) -> None:
+    """Wait for what nobody tells."""
+    pause, end = threading.Event(), time.monotonic() + within_s
+    while not reached():
+        assert time.monotonic() < end, "it never came"
+        pause.wait(0.01)
 
 
 def listening_port(process: subprocess.Popen[str]) -> int:

@@ -1,23 +1,33 @@
+import asyncio
+import errno
+import io
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import httpx
+import numpy as np
 import pytest
+import soundfile
 
-from service.api.state import Phase, open_tagger
+from service.api.state import Phase, StartError, open_tagger
+from service.app import create_app
+from service.engine.decoders import Decoders
 from service.engine.observer import Observer
 from service.engine.tagger import Tagger
+from service.server import Server, configuration
 from service.settings import Settings
 from service.timeline.store import Timeline
 from tests.service.api.gated import Gate, TooLate
 from tests.service.api.raw import answer_on, head
-from tests.service.api.serving import listening_port, running, settings_for, wav
+from tests.service.api.serving import listening_port, running, settings_for, until, wav
 
 AUDIO = {"content-type": "audio/wav"}
 
@@ -68,22 +78,26 @@ def test_a_second_signal_does_not_wait(tiny_graph: Path, tmp_path: Path) -> None
             waiting.result(10).raise_for_status()
 
 
-def test_until_the_model_is_there_recordings_are_refused(tiny_graph: Path, tmp_path: Path) -> None:
-    loading = threading.Event()
+def test_until_the_model_is_there_nobody_is_let_in(tiny_graph: Path, tmp_path: Path) -> None:
+    """A refused connection sends a proxy to another replica, also with what it may not send twice."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    refused: list[bool] = []
 
     def slow(settings: Settings, observer: Observer) -> Tagger:
-        assert loading.wait(10)
-        return open_tagger(settings, observer)
+        tagger = open_tagger(settings, observer)
+        with socket.socket() as early:
+            refused.append(early.connect_ex(("127.0.0.1", port)) == errno.ECONNREFUSED)
+        return tagger
 
-    with running(settings_for(tiny_graph, tmp_path), tagger=slow, loaded=False) as server:
-        with server.client() as client:
-            assert client.get("/health/live").status_code == 200
-            assert client.get("/health/ready").json() == {"status": "starting"}
-            answer = client.post("/tag", content=wav(), headers=AUDIO)
-            assert answer.status_code == 503
-            assert "starting" in answer.json()["detail"]
-            assert client.get("/model").status_code == 503
-        loading.set()
+    with (
+        running(settings_for(tiny_graph, tmp_path, port=port), tagger=slow) as server,
+        server.client() as client,
+    ):
+        assert refused == [True]
+        assert client.get("/health/ready").json() == {"status": "ready"}
+        assert client.post("/tag", content=wav(), headers=AUDIO).status_code == 200
 
 
 def test_a_client_that_leaves_stops_its_analysis(tiny_graph: Path, tmp_path: Path) -> None:
@@ -96,6 +110,46 @@ def test_a_client_that_leaves_stops_its_analysis(tiny_graph: Path, tmp_path: Pat
             )
             assert gate.reached.wait(10)
         assert gate.abandoned.wait(10)
+
+
+def test_a_client_that_leaves_while_it_waits_for_a_decoder_gives_its_place_back(
+    tiny_graph: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its deadline is a minute away; the place must be free long before."""
+    one: list[Decoders] = []
+    waits = threading.Event()
+
+    def with_one_decoder(settings: Settings, observer: Observer) -> Tagger:
+        tagger = open_tagger(settings, observer)
+        tagger._decoders.close()
+        one.append(Decoders(16_000, tagger.limits, size=1, observer=observer))
+        tagger._decoders = one[0]
+        return tagger
+
+    flac = io.BytesIO()
+    soundfile.write(flac, np.zeros(16_000), 16_000, format="FLAC")
+    body = flac.getvalue()
+    with running(settings_for(tiny_graph, tmp_path), tagger=with_one_decoder) as server:
+        admission = server.service.admission
+        with one[0].opened(flac):
+            take = one[0]._take
+
+            def noticed(*given: Any) -> Any:
+                waits.set()
+                return take(*given)
+
+            monkeypatch.setattr(one[0], "_take", noticed)
+            with server.connect() as connection:
+                connection.sendall(
+                    head("POST", "/tag", Content_Type="audio/flac", Content_Length=len(body)) + body
+                )
+                assert waits.wait(10)
+                assert admission.taken == 1
+            until(lambda: admission.taken == 0)
+        with server.client() as client:
+            assert (
+                client.post("/tag", content=body, headers={"content-type": "audio/flac"}).status_code == 200
+            )
 
 
 def test_more_recordings_than_places_are_refused_before_they_are_read(
@@ -187,7 +241,37 @@ def test_a_missing_model_ends_the_process_and_is_named(tmp_path: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
-def test_a_failed_start_is_not_alive(tmp_path: Path) -> None:
-    with running(settings_for(tmp_path / "none.onnx", tmp_path)) as server:
-        assert server.service.phase is Phase.FAILED
-        assert not server.service.live
+def test_a_failed_start_is_not_alive_and_never_listens(tmp_path: Path) -> None:
+    settings = settings_for(tmp_path / "none.onnx", tmp_path)
+    app = create_app(settings)
+    server = Server(configuration(app, settings), app.state.service, grace_s=1)
+    server.run()
+    assert not server.started
+    assert app.state.service.phase is Phase.FAILED
+    assert not app.state.service.live
+
+
+def test_under_another_server_a_failed_start_fails_its_lifespan(tmp_path: Path) -> None:
+    app = create_app(settings_for(tmp_path / "none.onnx", tmp_path))
+
+    async def start() -> None:
+        async with app.router.lifespan_context(app):
+            raise AssertionError("it started")
+
+    with pytest.raises(StartError):
+        asyncio.run(start())
+
+
+def test_a_signal_while_it_loads_ends_it_before_it_listens(tiny_graph: Path, tmp_path: Path) -> None:
+    settings = settings_for(tiny_graph, tmp_path)
+    servers: list[Server] = []
+
+    def told_to_go(settings: Settings, observer: Observer) -> Tagger:
+        servers[0].handle_exit(signal.SIGTERM, None)
+        return open_tagger(settings, observer)
+
+    app = create_app(settings, tagger=told_to_go)
+    servers.append(Server(configuration(app, settings), app.state.service, grace_s=1))
+    servers[0].run()
+    assert not servers[0].started
+    assert app.state.service.phase is Phase.DRAINING

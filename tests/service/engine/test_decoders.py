@@ -1,5 +1,6 @@
 """Decoder processes: what they read, and what becomes of those that hang, die or are told to stop."""
 
+import contextlib
 import io
 import os
 import signal
@@ -9,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
 import pytest
@@ -17,8 +18,10 @@ import soundfile
 from numpy.typing import NDArray
 
 from service.engine.audio import Limits
+from service.engine.deadline import Deadline
 from service.engine.decoders import Decoders
 from service.engine.errors import (
+    AbandonedError,
     AudioError,
     AudioLimitError,
     CorruptAudioError,
@@ -32,8 +35,14 @@ from service.engine.observer import Silent
 Recorder = Callable[..., io.BytesIO]
 
 RATE = 16_000
-SILENT = (sys.executable, "-c", "import sys; sys.stdin.buffer.read()")  # takes a job and never answers
-DEADLY = (sys.executable, "-c", "import os; os.read(0, 1); os.kill(os.getpid(), 11)")
+GREETING = r"import os; os.write(0, b'\0\0\0\1R'); "
+SILENT = (
+    sys.executable,
+    "-c",
+    GREETING + "[None for _ in iter(lambda: os.read(0, 99), b'')]",
+)  # never answers
+DEADLY = (sys.executable, "-c", GREETING + "os.read(0, 1); os.kill(os.getpid(), 11)")
+STILLBORN = (sys.executable, "-c", "raise SystemExit(1)")
 
 
 class Replacements(Silent):
@@ -54,6 +63,10 @@ def decoders() -> Iterator[Decoders]:
 def read(decoders: Decoders, file: IO[bytes]) -> NDArray[np.float32]:
     with decoders.opened(file) as recording:  # type: ignore[arg-type]
         return np.concatenate(list(recording.blocks()))
+
+
+def within(seconds: float) -> Deadline:
+    return Deadline(time.monotonic(), seconds)
 
 
 def noise(frames: int, channels: int = 1) -> NDArray[np.float64]:
@@ -230,7 +243,7 @@ def test_the_deadline_ends_decoding(recorded: Recorder) -> None:
     decoders = Decoders(RATE, Limits(), size=1, command=SILENT)
     with (
         pytest.raises(DeadlineError, match="not decoded"),
-        decoders.opened(recorded(noise(10), kind="FLAC"), time.monotonic() + 0.05),
+        decoders.opened(recorded(noise(10), kind="FLAC"), within(0.5)),
     ):
         pass
     decoders.close()
@@ -242,7 +255,7 @@ def test_who_waits_for_a_decoder_waits_no_longer_than_the_deadline(recorded: Rec
     with decoders.opened(file):
         with (
             pytest.raises(UnavailableError, match="all 1 decoders are busy"),
-            decoders.opened(file, time.monotonic() + 0.05),
+            decoders.opened(file, within(0.05)),
         ):
             pass
         waiting: list[int] = []
@@ -287,4 +300,85 @@ def test_the_process_knows_no_secret_and_may_write_no_file(
     assert "Max file size             0 " in limits
     assert "onnxruntime" not in (process / "maps").read_text()
     assert os.getsid(decoders.pids[0]) != os.getsid(0)
+    decoders.close()
+
+
+def test_who_leaves_while_waiting_for_a_decoder_is_noticed_at_once(recorded: Recorder) -> None:
+    decoders = Decoders(RATE, Limits(), size=1)
+    file = recorded(noise(RATE), kind="FLAC")
+    gone = threading.Event()
+    outcome: list[BaseException] = []
+
+    def wait() -> None:
+        try:
+            with decoders.opened(file, within(60), gone):
+                pass
+        except AbandonedError as error:
+            outcome.append(error)
+
+    with decoders.opened(file):
+        waiting = threading.Thread(target=wait)
+        waiting.start()
+        gone.set()
+        waiting.join(5)
+        assert len(outcome) == 1
+    assert len(read(decoders, file)) == RATE
+    decoders.close()
+
+
+def test_who_leaves_while_a_decoder_is_silent_is_noticed_at_once(recorded: Recorder) -> None:
+    decoders = Decoders(RATE, Limits(max_stall_s=60), size=1, command=SILENT)
+    gone = threading.Event()
+    threading.Timer(0.2, gone.set).start()
+    begun = time.monotonic()
+    with pytest.raises(AbandonedError), decoders.opened(recorded(noise(10), kind="FLAC"), within(60), gone):
+        pass
+    assert time.monotonic() - begun < 20
+    decoders.close()
+
+
+def test_a_decoder_that_cannot_be_started_is_not_the_fault_of_the_file(recorded: Recorder) -> None:
+    decoders = Decoders(RATE, Limits(), size=1, command=STILLBORN)
+    with pytest.raises(UnavailableError, match="no decoder of audio can be started"):
+        read(decoders, recorded(noise(RATE), kind="FLAC"))
+    decoders.close()
+
+
+def test_long_recordings_leave_decoders_to_the_others(
+    recorded: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two of four decoders are at long ones; the third long one waits, and short ones pass it by."""
+    decoders = Decoders(RATE, Limits(), size=4)
+    long = recorded(noise(61 * RATE), kind="FLAC")
+    short = recorded(noise(RATE), kind="FLAC")
+    read_in_the_end: list[int] = []
+    waits, await_long = threading.Event(), decoders._await_long
+
+    def noticed(*given: Any) -> None:
+        waits.set()
+        await_long(*given)
+
+    monkeypatch.setattr(decoders, "_await_long", noticed)
+    with contextlib.ExitStack() as held:
+        for _ in range(2):
+            held.enter_context(decoders.opened(long, within(60)))
+        third = threading.Thread(target=lambda: read_in_the_end.append(len(read(decoders, long))))
+        third.start()
+        assert waits.wait(10)
+        for _ in range(3):
+            assert len(read(decoders, short)) == RATE
+        assert read_in_the_end == []
+    third.join(20)
+    assert read_in_the_end == [61 * RATE]
+    decoders.close()
+    assert (decoders._busy, decoders._long) == (0, 0)
+
+
+def test_a_long_file_has_longer(recorded: Recorder) -> None:
+    """The deadline of a file with 61 s of audio has not passed when that of a short one has."""
+    decoders = Decoders(RATE, Limits(), size=1)
+    with decoders.opened(
+        recorded(noise(61 * RATE), kind="FLAC"), Deadline(time.monotonic(), 5.0, 3600.0)
+    ) as recording:
+        assert recording._deadline == pytest.approx(time.monotonic() + 66, abs=5)
     decoders.close()

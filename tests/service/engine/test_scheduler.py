@@ -479,3 +479,28 @@ def test_many_callers_get_each_their_own(start: Start, model: GatedModel) -> Non
         thread.join()
         assert outcome == [[1000 * caller + n for n in range(1 + caller % 7)]]
     assert (scheduler.depth, scheduler.jobs) == (0, 0)
+
+
+def test_a_long_recording_that_would_be_late_is_refused_and_told_when_it_would_not(
+    start: Start, counts: Counts
+) -> None:
+    scheduler = start(queue_windows=1000)
+    scheduler._window_s = 0.1  # ten windows a second, of which five are certain
+    until_then = time.monotonic() + 61
+    for _ in range(3):
+        scheduler.admit(100, deadline=until_then)  # 300 windows: just in time
+    with pytest.raises(UnavailableError, match="3 long recordings") as refused:
+        scheduler.admit(100, deadline=until_then)
+    # By then the three have 62 windows each: four recordings of those take as long as is left to the three.
+    assert refused.value.retry_after_s == pytest.approx(11.4, abs=0.5)
+    assert counts.reasons == ["overload"]
+    scheduler.admit(100, deadline=None)
+    scheduler.admit(1, deadline=until_then)  # short ones pass the long ones by
+
+
+def test_a_long_recording_that_would_make_another_late_is_refused(start: Start) -> None:
+    scheduler = start(queue_windows=1000)
+    scheduler._window_s = 0.1
+    scheduler.admit(100, deadline=time.monotonic() + 25)
+    with pytest.raises(UnavailableError, match="1 long recordings"):
+        scheduler.admit(100, deadline=time.monotonic() + 1000)
