@@ -4,13 +4,16 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: serve test check lint format clean
+.PHONY: serve test check bench lint format clean
 
 serve: $(VENV)/.serve  ## run the service with the shipped weights on CPU and SQLite
 	$(BIN)/python -m service serve
 
 test: $(VENV)/.dev  ## run the tests
 	$(BIN)/python -m pytest
+
+bench: $(VENV)/.dev  ## measure, into docs/benchmarks.md; wants a quiet machine and the network for the peers
+	$(BIN)/python -m tests.benchmarks
 
 check: lint  ## what CI runs before the tests: lint, types, architecture, spelling
 	$(BIN)/mypy
@@ -38,5 +41,5 @@ $(VENV)/.serve: pyproject.toml Makefile | $(VENV)/bin/python
 	touch $@
 
 $(VENV)/.dev: pyproject.toml Makefile | $(VENV)/bin/python
-	$(PIP) --editable '.[cpu,postgres,train,dev]'
+	$(PIP) --editable '.[cpu,postgres,archive,train,dev]'
 	touch $@ $(VENV)/.serve
