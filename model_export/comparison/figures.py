@@ -61,8 +61,8 @@ def standings(
         chunks = [random.integers(0, size, size) for size in sizes]
         for name, seeds in results.items():
             again = random.integers(0, len(seeds), len(seeds))
-            rates = {number: _rates(seeds[number], chunks) for number in set(again.tolist())}
-            drawn[name].append(np.mean([rates[number] for number in again.tolist()], axis=0))
+            of_seed = {number: _rates(seeds[number], chunks) for number in set(again.tolist())}
+            drawn[name].append(np.mean([of_seed[number] for number in again.tolist()], axis=0))
     everything = [np.arange(size) for size in sizes]
     found = {}
     of_reference = np.nanmean([_rates(result, everything) for result in results[reference]])
@@ -81,11 +81,11 @@ def standings(
                 _ratio(np.float64(value), of_reference) - 1, _ratio(_means(drawn[name]), drawn_reference) - 1
             ),
             by_label={
-                label: _interval(np.nanmean(rates[:, :, column]), _means(resampled[:, :, column]))
+                label: _interval(float(np.nanmean(rates[:, :, column])), _means(resampled[:, :, column]))
                 for column, label in enumerate(seeds[0][0].labels)
             },
             by_set={
-                of: _interval(np.nanmean(rates[:, row]), _means(resampled[:, row]))
+                of: _interval(float(np.nanmean(rates[:, row])), _means(resampled[:, row]))
                 for row, of in enumerate(sets)
             },
             frame_auc=float(areas.mean()),

@@ -106,27 +106,16 @@ def read_result(out: Path, folder: Path) -> Result:
 
 
 def _answered(bundle: "Bundle", folder: Path) -> Result:
-    from model_export.data.mixture_set import read_weak_set
     from model_export.evaluation.answers import answer
-    from model_export.evaluation.chunk_scores import chunk_scores
     from model_export.metrics import roc_auc
 
-    if (folder / "truth.npz").exists():
-        found = answer(bundle, folder)
-        areas = [
-            roc_auc(found.active[:, :, column].ravel(), found.presence[:, :, column].ravel())
-            for column in range(len(found.labels))
-        ]
-        return Result(found.labels, found.present, found.tags, np.array(areas))
-    chunks = read_weak_set(folder)
-    codes = [label.code for label in bundle.card.labels]
-    scored = [column for column, label in enumerate(bundle.card.labels) if label.scored]
-    return Result(
-        tuple(codes[column] for column in scored),
-        chunks.targets(codes)[:, scored] > 0.5,
-        chunk_scores(bundle, chunks)[:, scored],
-        np.full(len(scored), np.nan),
-    )
+    found = answer(bundle, folder)
+    truth = found.active
+    areas = [
+        float("nan") if truth is None else roc_auc(truth[:, :, column].ravel(), curves.ravel())
+        for column, curves in enumerate(np.moveaxis(found.presence, 2, 0))
+    ]
+    return Result(found.labels, found.present, found.tags, np.array(areas))
 
 
 def _write(result: Result, path: Path) -> None:
