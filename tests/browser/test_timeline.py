@@ -1,6 +1,4 @@
 import re
-import socket
-from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -9,7 +7,7 @@ from playwright.sync_api import BrowserContext, expect
 
 from tests.browser.conftest import Sound
 from tests.browser.visit import Visit
-from tests.service.api.serving import running, settings_for
+from tests.chaos.process import ServiceProcess
 
 
 def post(client: httpx.Client, sound: Sound, source: str, ago: timedelta = timedelta()) -> int:
@@ -177,24 +175,22 @@ def test_too_many_events_are_cut_at_their_older_end(visit: Visit) -> None:
     assert abs(cut_at - oldest * 1000) < 2000
 
 
-def test_the_page_comes_back_with_the_service_and_misses_nothing(
+def test_the_page_comes_back_with_a_killed_service_and_misses_nothing(
     context: BrowserContext, graph: Path, sound: Sound, tmp_path: Path
 ) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    settings = settings_for(graph, tmp_path, port=port)
-    with ExitStack() as open_tab:
-        with running(settings) as server, server.client() as client:
+    with ServiceProcess.running(tmp_path, graph) as service, Visit.begin(context, service.url) as visit:
+        with service.client() as client:
             first = post(client, sound, "restarted", timedelta(seconds=100))
-            visit = open_tab.enter_context(Visit.begin(context, server.url))
-            visit.go("timeline?source=restarted")
-            visit.drawn(".lanes-plot")
-            expect_events(visit, first)
+        visit.go("timeline?source=restarted")
+        visit.drawn(".lanes-plot")
+        expect_events(visit, first)
+        service.kill()
         expect(visit.page.locator(".feed-state")).to_contain_text("Connection lost")
-        with running(settings) as server, server.client() as client:
+        service.start()
+        service.wait_ready()
+        with service.client() as client:
             second = post(client, sound, "restarted", timedelta(seconds=50))
-            expect_events(visit, first + second)
-            expect(visit.page.locator(".feed-state")).to_contain_text("Live")
+        expect_events(visit, first + second)
+        expect(visit.page.locator(".feed-state")).to_contain_text("Live")
         visit.allow_refusals()
         visit.assert_no_complaints()
