@@ -155,8 +155,9 @@ def _open(runtime: Any, content: bytes, path: Path, device: Device) -> Any:
     options.inter_op_num_threads = 1
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = 3
+    providers = _providers(runtime, device)
     try:
-        return runtime.InferenceSession(content, options, providers=_providers(runtime, device))
+        return runtime.InferenceSession(content, options, providers=providers)
     except Exception as error:  # ONNX Runtime's exceptions share no other base
         raise BundleError(f"{path} is not a graph that ONNX Runtime can run: {error}") from error
 
