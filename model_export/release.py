@@ -3,14 +3,32 @@
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from model_export.evaluate import DEFAULT_MODEL, TEST, VALIDATION, calibrate_on, evaluate_sets
+from model_export.evaluate import (
+    DEFAULT_MODEL,
+    DEFAULT_SILENCED,
+    DEFAULT_SOURCES,
+    TEST,
+    VALIDATION,
+    Silenced,
+    Sources,
+    calibrate_on,
+    evaluate_sets,
+    extent_of,
+)
 from service.engine.errors import BundleError
 
+if TYPE_CHECKING:
+    from model_export.evaluation.report import Extent
+
 Model = Annotated[Path, typer.Option(help="exported graph")]
+Discussion = Annotated[
+    Path | None,
+    typer.Option(help="Markdown for the model card, on what goes wrong; else discussion.md beside the graph"),
+]
 Checkpoint = Annotated[Path, typer.Argument(help=".ckpt written by `train`")]
 
 
@@ -30,8 +48,8 @@ def make_release(
     out: Path,
     reports: Path,
     notes: list[str],
-    replicates: int,
-    seed: int,
+    extent: "Extent",
+    discussion: Path | None = None,
 ) -> None:
     """Export, calibrate, export again, evaluate, write the model card.
 
@@ -42,8 +60,8 @@ def make_release(
         out: the graph; its model card is written beside it.
         reports: folder for calibration, report and plots.
         notes: into the card, on the recipe.
-        replicates: of the bootstrap.
-        seed: of the bootstrap.
+        extent: how much is measured.
+        discussion: Markdown for the card, on what goes wrong; None for `discussion.md` beside the graph.
     """
     from model_export.calibration import Calibration
     from model_export.export import Trained, export
@@ -62,18 +80,24 @@ def make_release(
     typer.echo("3/5 export with what was decided")
     export(trained, out, Calibration.read(decisions))
     typer.echo("4/5 evaluate")
-    evaluate_sets(out, report_on, reports, replicates, seed)
+    evaluate_sets(out, report_on, reports, extent)
     typer.echo("5/5 model card")
-    embed_report(out, reports / "report.json", out.parent / "MODEL_CARD.md")
+    embed_report(out, reports / "report.json", out.parent / "MODEL_CARD.md", discussion)
 
 
-def embed_report(model: Path, report_file: Path, page: Path) -> None:
+def embed_report(model: Path, report_file: Path, page: Path, discussion: Path | None = None) -> None:
     """Put a report into the graph it was measured on, and write the model card from it.
+
+    Args:
+        model: the graph.
+        report_file: of `evaluate`.
+        page: to write.
+        discussion: Markdown on what goes wrong; None for `discussion.md` beside the graph, if there is one.
 
     Raises:
         BundleError: the report is of another graph.
     """
-    from model_export.graph_file import embed, graph_digest, read_card
+    from model_export.graph_file import embed, file_version, graph_digest, read_card
     from model_export.model_card import render
 
     report = json.loads(report_file.read_text(encoding="utf-8"))
@@ -82,9 +106,12 @@ def embed_report(model: Path, report_file: Path, page: Path) -> None:
         raise BundleError(
             f"{report_file} was measured on graph {report['graph']['digest'][:12]}, {model} is {digest[:12]}"
         )
+    beside = discussion or model.parent / "discussion.md"
+    if discussion or beside.exists():
+        report["discussion"] = beside.read_text(encoding="utf-8").strip()
     card = replace(read_card(model), metrics=report)
     embed(card, model)
-    page.write_text(render(card, digest), encoding="utf-8")
+    page.write_text(render(card, file_version(model)), encoding="utf-8")
 
 
 def register(app: typer.Typer) -> None:
@@ -92,13 +119,30 @@ def register(app: typer.Typer) -> None:
 
     @app.command("export")
     def export_command(
-        checkpoint: Checkpoint,
+        checkpoint: Annotated[
+            Path | None, typer.Argument(help=".ckpt written by `train`; without one, --triton takes --out")
+        ] = None,
         out: Annotated[Path, typer.Option(help="graph to write")] = DEFAULT_MODEL,
         calibration: Annotated[Path | None, typer.Option(help="document written by `calibrate`")] = None,
+        triton: Annotated[
+            Path | None, typer.Option(help="Triton model repository to put the graph into")
+        ] = None,
     ) -> None:
-        """Write a checkpoint as one self-contained ONNX graph, or nothing if it differs from PyTorch."""
-        for output, difference in export_checkpoint(checkpoint, out, calibration).items():
-            typer.echo(f"{output:>12}  differs from PyTorch by at most {difference:.1e}")
+        """Write a checkpoint as one self-contained ONNX graph, or nothing if it differs from PyTorch.
+
+        With --triton, also as an entry of a Triton model repository.
+        """
+        if checkpoint is None and triton is None:
+            raise typer.BadParameter("a checkpoint, or --triton DIR for a graph that is exported already")
+        if checkpoint is not None:
+            for output, difference in export_checkpoint(checkpoint, out, calibration).items():
+                typer.echo(f"{output:>12}  differs from PyTorch by at most {difference:.1e}")
+        if triton is not None:
+            from model_export.triton import write_entry
+
+            typer.echo(
+                f"wrote {write_entry(out, triton)}: tritonserver --model-repository={triton} serves it"
+            )
 
     @app.command()
     def card(
@@ -107,9 +151,10 @@ def register(app: typer.Typer) -> None:
             "reports/evaluation/report.json"
         ),
         out: Annotated[Path | None, typer.Option(help="page; else MODEL_CARD.md beside the graph")] = None,
+        discussion: Discussion = None,
     ) -> None:
         """Put the figures into the graph and write its model card."""
-        embed_report(model, report, out or model.parent / "MODEL_CARD.md")
+        embed_report(model, report, out or model.parent / "MODEL_CARD.md", discussion)
 
     @app.command()
     def release(
@@ -130,6 +175,9 @@ def register(app: typer.Typer) -> None:
         ] = None,
         replicates: Annotated[int, typer.Option(min=1, help="bootstrap resamplings")] = 1000,
         seed: Annotated[int, typer.Option(help="of the bootstrap")] = 0,
+        silenced: Silenced = DEFAULT_SILENCED,
+        sources: Sources = DEFAULT_SOURCES,
+        discussion: Discussion = None,
     ) -> None:
         """Export, calibrate, export, evaluate and write the model card: everything after training.
 
@@ -137,5 +185,6 @@ def register(app: typer.Typer) -> None:
         data/test-standard and -hard.
         """
         sets = report_on or [*VALIDATION, *TEST]
-        make_release(checkpoint, decide_on or VALIDATION, sets, out, reports, note or [], replicates, seed)
+        extent = extent_of(replicates, seed, silenced, sources)
+        make_release(checkpoint, decide_on or VALIDATION, sets, out, reports, note or [], extent, discussion)
         typer.echo((reports / "report.md").read_text(encoding="utf-8"))
