@@ -19,11 +19,10 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import httpx
 import numpy as np
 
-from tests.replicas.cluster import Cluster, eager
-from tests.replicas.load import Poller, Posted, post_until, recording
+from tests.replicas.cluster import LOAD_KEY, Cluster, eager
+from tests.replicas.load import Poller, Posted, connected, post_until, recording
 
 SOURCE = "kitchen"
 CLIENTS = 4
@@ -33,6 +32,7 @@ wrk.body = file:read("*all")
 file:close()
 wrk.method = "POST"
 wrk.headers["Content-Type"] = "audio/wav"
+wrk.headers["Authorization"] = "Bearer {key}"
 """
 
 
@@ -121,7 +121,7 @@ def scale(graph: Path, folder: Path, count: int, seconds: float) -> None:
     body = folder / "recording.wav"
     body.write_bytes(recording(4.0))
     script = folder / "post.lua"
-    script.write_text(WRK.format(body=body))
+    script.write_text(WRK.format(body=body, key=LOAD_KEY))
     cores = sorted(os.sched_getaffinity(0))
     with Cluster.running(folder, graph, count) as cluster:
         for number, replica in enumerate(cluster.replicas):
@@ -131,7 +131,7 @@ def scale(graph: Path, folder: Path, count: int, seconds: float) -> None:
         command = ["wrk", "-t1", f"-c{4 * count}", "--latency", "-s", str(script)]
         subprocess.run([*command, "-d3s", url], check=True, capture_output=True)
         done = subprocess.run([*command, f"-d{seconds:g}s", url], check=True, capture_output=True, text=True)
-        with httpx.Client(base_url=cluster.proxy.url, trust_env=False) as client:
+        with connected(cluster.proxy.url, 20) as client:
             (source,) = client.get("/sources").json()["sources"]
         found = {
             "replicas": count,

@@ -1,5 +1,6 @@
 """Several processes of the service on one PostgreSQL, behind nginx: what `--profile scale` starts."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -16,11 +17,21 @@ from typing import Self
 import httpx
 
 from model_export.graph_file import embed, read_card
+from service.api.keys import digest_of
 from service.engine.card import EventDecoder
 from tests.replicas.nginx import ROOT, Nginx, free_port
 from tests.service.timeline.postgres import PostgresServer
 
 STARTED_WITHIN_S = 60
+LOAD_KEY = "attloc_load"
+# Of these, few a second: what is let through in a burst shows who counts.
+RATE_PER_S, BURST = 5.0, 10
+LIMITED_KEYS = ("attloc_limited_1", "attloc_limited_2", "attloc_limited_3")
+
+
+def bearer(key: str = LOAD_KEY) -> dict[str, str]:
+    """The header that shows a key."""
+    return {"Authorization": f"Bearer {key}"}
 
 
 @dataclass
@@ -39,23 +50,24 @@ class Replica:
     def start(self) -> None:
         """Begin to start; `wait_ready` tells when it serves."""
         own = {"ATTLOC_PORT": str(self.port), "ATTLOC_DATA_DIR": str(self.folder)}
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith("ATTLOC_")}
         with (self.folder / "log").open("ab") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "service", "serve"],
-                cwd=ROOT, env={**os.environ, **self.environment, **own}, stdout=log, stderr=log,
+                cwd=ROOT, env={**inherited, **self.environment, **own}, stdout=log, stderr=log,
             )  # fmt: skip
 
     def wait_ready(self) -> None:
-        transport = httpx.HTTPTransport(retries=8)  # while it opens its port
         pause = threading.Event()  # no event of ours tells what another process does
-        with httpx.Client(transport=transport, trust_env=False, timeout=5) as client:
+        with httpx.Client(trust_env=False, timeout=5) as client:
             for _ in range(STARTED_WITHIN_S * 50):
-                if client.get(f"{self.url}/health/ready").status_code == 200:
-                    return
+                with contextlib.suppress(httpx.ConnectError):  # it opens its port when it is ready
+                    if client.get(f"{self.url}/health/ready").status_code == 200:
+                        return
                 assert self.process is not None
-                assert self.process.poll() is None, (self.folder / "log").read_text()
+                assert self.process.poll() is None, self.log()
                 pause.wait(0.02)
-        raise AssertionError(f"not ready:\n{(self.folder / 'log').read_text()}")
+        raise AssertionError(f"not ready:\n{self.log()}")
 
     def kill(self) -> None:
         """As the kernel does when memory runs out."""
@@ -69,6 +81,10 @@ class Replica:
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(45)
 
+    def log(self) -> str:
+        """What it has said so far."""
+        return (self.folder / "log").read_text()
+
     def discard(self) -> None:
         if self.process is not None and self.process.poll() is None:
             self.kill()
@@ -80,6 +96,7 @@ class Cluster:
 
     replicas: list[Replica]
     proxy: Nginx
+    database: PostgresServer
 
     @classmethod
     @contextmanager
@@ -92,6 +109,7 @@ class Cluster:
                 "ATTLOC_MODEL": str(graph),
                 "ATTLOC_DEVICE": "cpu",
                 "ATTLOC_WORKERS": "1",
+                "ATTLOC_API_KEYS_FILE": str(_key_file(folder)),
                 "ATTLOC_HEARTBEAT_S": "0.5",
                 # As Compose has it: where the database is, and who we are there, stands in a file.
                 "ATTLOC_DATABASE_URL": "postgresql+psycopg://?service=attloc",
@@ -109,7 +127,7 @@ class Cluster:
             proxy_folder = folder / "proxy"
             proxy_folder.mkdir()
             proxy = stack.enter_context(Nginx(proxy_folder, [replica.port for replica in replicas]))
-            yield cls(replicas, proxy)
+            yield cls(replicas, proxy, server)
 
     def restart_in_turn(self) -> None:
         """Every replica anew, one after the other, each out of the proxy's round before it is stopped."""
@@ -136,4 +154,12 @@ def _service_file(folder: Path, server: PostgresServer) -> Path:
     path = folder / "pg_service"
     database = parts.path.removeprefix("/")
     path.write_text(f"[attloc]\nhost={parts.params['host']}\nuser=postgres\ndbname={database}\n")
+    return path
+
+
+def _key_file(folder: Path) -> Path:
+    lines = [f"load:{digest_of(LOAD_KEY)}"]
+    lines += [f"{key.removeprefix('attloc_')}:{digest_of(key)}:{RATE_PER_S:g}" for key in LIMITED_KEYS]
+    path = folder / "keys"
+    path.write_text("\n".join(lines))
     return path

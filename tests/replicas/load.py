@@ -14,6 +14,8 @@ from typing import Any
 import httpx
 import numpy as np
 
+from tests.replicas.cluster import bearer
+
 # Far enough apart that no event reaches from one recording into the next.
 APART_S = 60
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
@@ -73,6 +75,11 @@ def reason(answer: httpx.Response) -> str:
     return f"{answer.status_code}: {answer.json().get('detail')}"
 
 
+def connected(url: str, timeout_s: float) -> httpx.Client:
+    """A client that may do what it likes."""
+    return httpx.Client(base_url=url, timeout=timeout_s, trust_env=False, headers=bearer())
+
+
 def recording(seconds: float = 0.5) -> bytes:
     """A WAV file of noise."""
     samples = np.random.default_rng(0).normal(0, 3000, round(16_000 * seconds)).astype("<i2")
@@ -96,7 +103,7 @@ def post_until(
 
     def one() -> None:
         # One client a thread: making one costs more than many requests.
-        with httpx.Client(base_url=url, timeout=20, trust_env=False) as client:
+        with connected(url, 20) as client:
             while True:
                 with lock:
                     number = next(numbers)
@@ -148,7 +155,7 @@ class Poller:
 
     def follow(self, stopped: threading.Event) -> None:
         """Poll until `stopped`, and then until nothing more comes."""
-        with httpx.Client(base_url=self.url, timeout=10, trust_env=False) as client:
+        with connected(self.url, 10) as client:
             while True:
                 last = stopped.is_set()
                 if not self._poll(client) and last:
@@ -182,7 +189,7 @@ class Listener(Poller):
 
     def follow(self, stopped: threading.Event) -> None:
         """Listen until `stopped`, and then until nothing more is to come."""
-        with httpx.Client(base_url=self.url, timeout=10, trust_env=False) as client:
+        with connected(self.url, 10) as client:
             while not self._listen(client, stopped):
                 stopped.wait(0.1)
 

@@ -85,6 +85,12 @@ class Nginx:
         of_master = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children").read_text()
         return {int(pid) for pid in of_master.split()}
 
+    def spooled(self) -> list[str]:
+        """Files of request bodies that its workers have open, removed ones too."""
+        links = [link for pid in self._workers() for link in Path(f"/proc/{pid}/fd").iterdir()]
+        opened = [str(link.readlink()) for link in links]
+        return [path for path in opened if path.startswith(f"{self._folder}/body/")]
+
     def log(self) -> str:
         """What it complained of."""
         with contextlib.suppress(FileNotFoundError):

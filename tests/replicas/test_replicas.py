@@ -1,37 +1,15 @@
 """Three replicas behind the proxy: one is killed in mid-load, then all are restarted in turn."""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
-import httpx
-import pytest
+from tests.replicas.cluster import Cluster
+from tests.replicas.load import Listener, Poller, Posted, connected, post_until
 
-from tests.replicas.cluster import Cluster, eager
-from tests.replicas.load import Listener, Poller, Posted, post_until
-from tests.replicas.nginx import binary
-from tests.service.timeline.postgres import PostgresMissingError, find_binaries
-
-try:
-    find_binaries()
-    MISSING = None if binary() else "nginx is not installed"
-except PostgresMissingError as missing:
-    MISSING = str(missing)
-
-pytestmark = pytest.mark.skipif(MISSING is not None, reason=str(MISSING))
-
-REPLICAS = 3
 CLIENTS = 4
 BEFORE, AFTER = 30, 30
 NO_REPLICA = "503: no replica answered; the request may be sent again"
-
-
-@pytest.fixture(scope="module")
-def cluster(tiny_graph: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    folder = tmp_path_factory.mktemp("cluster")
-    with Cluster.running(folder, eager(tiny_graph, folder / "eager.onnx"), REPLICAS) as running:
-        yield running
 
 
 def disturbed(
@@ -72,7 +50,7 @@ def check(cluster: Cluster, posted: Posted, pollers: list[Poller]) -> None:
     assert posted.events, "no events: the test shows nothing"
     assert posted.lost == []
     assert len(set(posted.recordings.values())) == len(posted.recordings)
-    with httpx.Client(base_url=cluster.proxy.url, trust_env=False) as client:
+    with connected(cluster.proxy.url, 20) as client:
         sources = {each["source"]: each for each in client.get("/sources").json()["sources"]}
     assert sources[posted.source]["recordings"] == len(posted.recordings)
     for poller in pollers:
