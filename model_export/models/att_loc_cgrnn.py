@@ -48,9 +48,7 @@ class AttLocCGRNN(Network):
         attended = config.n_mels if config.attend == "mel" else config.filters
         self.attention = nn.Linear(attended, 1)
         self.localization = nn.Linear(attended, config.labels)
-        self.gru = nn.GRU(
-            config.filters, config.gru_units, config.gru_layers, batch_first=True, bidirectional=True
-        )
+        self.gru = nn.GRU(config.filters, config.gru_units, config.gru_layers, bidirectional=True)
         self.hidden = nn.Linear(2 * config.gru_units, config.hidden)
         self.dropout = nn.Dropout(config.dropout)
         self.output = nn.Linear(config.hidden, config.labels)
@@ -62,26 +60,27 @@ class AttLocCGRNN(Network):
         # The width from the configuration: the exporter wants it constant.
         width = self.config.n_mels - self.config.kernel + 1
         pooled = F.max_pool2d(cnn, (1, width)).squeeze(3)  # (batch, filters, frames)
-        # ReLU and maximum commute; after the pooling it costs an eleventh.
-        cnn = pooled.relu().transpose(1, 2)  # Y_cnn: (batch, frames, filters)
+        # ReLU and maximum commute; after the pooling it costs an eleventh. From here on frames come first,
+        # which is how a GRU walks: in another order ONNX Runtime copies on the way in and out.
+        cnn = pooled.relu().permute(2, 0, 1)  # Y_cnn: (frames, batch, filters)
 
         # float(): under bfloat16 autocast the probabilities keep their 24 bits; in export it is nothing.
-        x = mel if self.config.attend == "mel" else cnn  # X(t)
-        attention = self.attention(x).float().sigmoid()  # Eq. 3: (batch, frames, 1)
-        localization = self.localization(x).float().softmax(dim=2)  # Eq. 6: (batch, frames, labels)
+        x = mel.transpose(0, 1) if self.config.attend == "mel" else cnn  # X(t)
+        attention = self.attention(x).float().sigmoid()  # Eq. 3: (frames, batch, 1)
+        localization = self.localization(x).float().softmax(dim=2)  # Eq. 6: (frames, batch, labels)
 
         gated = attention * cnn if self.config.gate == "cnn" else cnn  # Eq. 4
-        recurrent, _ = self.gru(gated)  # (batch, frames, 2 gru_units)
+        recurrent, _ = self.gru(gated)  # (frames, batch, 2 gru_units)
         if self.config.gate == "gru":
             recurrent = attention * recurrent
         # As one matrix: product, bias and ReLU are then one operator of ONNX Runtime.
-        hidden = self.dropout(self.hidden(recurrent.flatten(0, 1)).relu())  # (batch frames, hidden)
-        output = self.output(hidden).float().sigmoid()  # O(t)
-        output = output.view_as(localization)  # (batch, frames, labels)
+        hidden = self.dropout(self.hidden(recurrent.flatten(0, 1)).relu())  # (frames batch, hidden)
+        output = self.output(hidden).float().sigmoid()  # O(t): (frames batch, labels)
 
-        presence = attention * output * localization  # Eq. 7
+        presence = attention * output.view_as(localization) * localization  # Eq. 7
+        presence, localization = presence.transpose(0, 1), localization.transpose(0, 1)
         tags = _mean_over_frames(presence) / _mean_over_frames(localization)  # Eq. 8, both sums over T
-        return Prediction(tags, attention[:, :, 0], localization, presence)
+        return Prediction(tags, attention[:, :, 0].transpose(0, 1), localization, presence)
 
 
 def _mean_over_frames(curves: Tensor) -> Tensor:

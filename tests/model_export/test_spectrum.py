@@ -19,7 +19,7 @@ def slow_magnitudes(
 
 @settings(max_examples=40, deadline=None)
 @given(
-    n_fft=st.sampled_from([32, 64, 96, 256, 512, 1024]),
+    n_fft=st.sampled_from([64, 128, 192, 256, 512, 1024]),
     hops=st.sampled_from([1, 2, 4]),
     extra=st.integers(0, 3000),
     batch=st.integers(1, 3),
@@ -37,7 +37,7 @@ def test_magnitudes_are_those_of_a_slow_fft(n_fft: int, hops: int, extra: int, b
         assert found[row] == pytest.approx(expected[spectrum.bins.numpy()], abs=2e-6 * n_fft)
 
 
-@pytest.mark.parametrize("n_fft", [32, 96, 512])
+@pytest.mark.parametrize("n_fft", [64, 192, 512])
 def test_every_bin_below_half_the_rate_comes_once(n_fft: int) -> None:
     bins = MagnitudeSpectrum(torch.ones(n_fft), n_fft).bins
     assert sorted(bins.tolist()) == list(range(n_fft // 2))
@@ -51,7 +51,7 @@ def test_a_tone_is_where_bins_say() -> None:
         assert set(spectrum.bins[magnitudes.argmax(dim=0)].tolist()) == {cycles}
 
 
-@pytest.mark.parametrize(("n_fft", "hop"), [(512, 200), (48, 24), (400, 200)])
+@pytest.mark.parametrize(("n_fft", "hop"), [(512, 200), (96, 48), (400, 200)])
 def test_frames_that_do_not_divide_are_refused(n_fft: int, hop: int) -> None:
     with pytest.raises(ValueError, match=f"{n_fft} samples are no multiple of the hop {hop}"):
         MagnitudeSpectrum(torch.ones(n_fft), hop)
