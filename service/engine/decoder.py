@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import signal
 import socket
 import subprocess
 import threading
@@ -25,6 +26,7 @@ TICK_S = 0.1  # how often who waits looks whether its client left
 _KEPT_ENVIRONMENT = ("PATH", "PYTHONPATH", "LD_LIBRARY_PATH", "LANG")  # no keys, no database URLs
 _MAX_MESSAGE = 64 << 20
 _LAST_ANSWERS = (b"E", b"X", b"S")
+_EXIT_S = 1.0  # from hanging up to being gone
 _START_S = 30.0  # an interpreter and its imports, on a machine that has much else to do
 
 
@@ -65,6 +67,16 @@ class Decoder:
     def alive(self) -> bool:
         """Whether it runs."""
         return self._popen.poll() is None
+
+    def killed_from_outside(self) -> bool:
+        """Whether a process that hung up was killed, as the kernel does when memory runs out.
+
+        What a file does to its decoder ends otherwise: in a crash, or in the limit on its processor time.
+        """
+        try:
+            return self._popen.wait(_EXIT_S) == -signal.SIGKILL
+        except subprocess.TimeoutExpired:
+            return False
 
     def greet(self, deadline: float | None, cancelled: threading.Event | None) -> None:
         """Wait until it says that it takes files: that it cannot is no fault of the first one.
@@ -155,6 +167,8 @@ class DecodedRecording:
             message = memoryview(self._decoder.answers.recv_bytes(_MAX_MESSAGE))
         except (EOFError, OSError) as error:
             self._decoder.lost = True
+            if self._decoder.killed_from_outside():
+                raise UnavailableError("the decoder was killed; the machine may be out of memory") from error
             raise CorruptAudioError("the decoder died on this file") from error
         self._left_s -= time.monotonic() - begun
         kind, payload = bytes(message[:1]), message[1:]

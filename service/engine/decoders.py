@@ -135,12 +135,10 @@ class Decoders:
     def _take(self, until: float, cancelled: threading.Event | None) -> Decoder:
         with self._free:
             for _ in self._patience(until, cancelled):
-                while self._idle:
-                    decoder = self._idle.pop()
-                    if decoder.alive:
-                        self._busy += 1
-                        return decoder
-                    self._replaced(decoder)
+                self._bury()
+                if self._idle:
+                    self._busy += 1
+                    return self._idle.pop()
                 if self._busy < self._size:
                     decoder = self._started()
                     self._busy += 1
@@ -181,6 +179,12 @@ class Decoders:
                 with contextlib.suppress(UnavailableError):  # the next one who needs it is told
                     self._idle.append(self._started())
             self._free.notify_all()
+
+    def _bury(self) -> None:
+        """Forget those that died while they waited for work."""
+        for decoder in [each for each in self._idle if not each.alive]:
+            self._idle.remove(decoder)
+            self._replaced(decoder)
 
     def _started(self) -> Decoder:
         try:

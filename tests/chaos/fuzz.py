@@ -23,6 +23,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
+import numpy as np
 
 from tests.chaos.mutations import mutations, seeds, truncations
 from tests.chaos.process import ServiceProcess
@@ -117,6 +118,7 @@ def main() -> None:
     begun, tally, memory = time.monotonic(), Tally(), []
     signals = itertools.cycle((signal.SIGKILL, signal.SIGSEGV, signal.SIGSTOP))
     sent: Counter[str] = Counter()
+    chance = np.random.default_rng(options.seed)
 
     with (
         tempfile.TemporaryDirectory(prefix="attloc-fuzz-") as folder,
@@ -126,9 +128,9 @@ def main() -> None:
         def each(number: int) -> None:
             if number and number % options.kill_every == 0:
                 memory.append(service.resident_bytes())
-                with suppress(ProcessLookupError, IndexError):
-                    one = next(signals)
-                    os.kill(service.decoders()[0], one)
+                decoders, one = service.decoders(), next(signals)
+                with suppress(ProcessLookupError):  # it has just ended by itself
+                    os.kill(decoders[chance.integers(len(decoders))], one)
                     sent[one.name] += 1
 
         post_all(service.url, files(options.files, options.seed), tally, each)

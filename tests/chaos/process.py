@@ -1,5 +1,6 @@
 """The service as a process of its own: started, watched, killed."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Self
 
 import httpx
+import psutil
 
 ROOT = Path(__file__).resolve().parents[2]
 READY_WITHIN_S = 120
@@ -99,11 +101,12 @@ class ServiceProcess:
         return self._process.wait(60)
 
     def decoders(self) -> list[int]:
-        """Process ids of its children."""
+        """Process ids of its children that live."""
         assert self._process is not None
-        children = Path(f"/proc/{self._process.pid}/task")
-        found = (task / "children" for task in children.iterdir())
-        return [int(pid) for path in found if path.exists() for pid in path.read_text().split()]
+        family = psutil.Process(self._process.pid).children()
+        with contextlib.suppress(psutil.NoSuchProcess):
+            return [child.pid for child in family if child.status() != psutil.STATUS_ZOMBIE]
+        return self.decoders()  # one of them has just ended
 
     def resident_bytes(self) -> int:
         """Memory of the service and its decoders."""

@@ -211,6 +211,21 @@ def test_a_decoder_that_dies_refuses_its_file_only(recorded: Recorder) -> None:
     decoders.close()
 
 
+def test_a_decoder_that_is_killed_from_outside_is_not_the_fault_of_its_file(recorded: Recorder) -> None:
+    """As the kernel does when memory runs out."""
+    replacements = Replacements()
+    decoders = Decoders(RATE, Limits(), size=1, observer=replacements, command=SILENT)
+    decoders.warm_up()
+    (pid,) = decoders.pids
+    killer = threading.Timer(0.3, os.kill, (pid, signal.SIGKILL))
+    killer.start()
+    with pytest.raises(UnavailableError, match="killed"):
+        read(decoders, recorded(noise(RATE), kind="FLAC"))
+    assert replacements.reasons == ["died"]
+    killer.join()
+    decoders.close()
+
+
 def test_a_decoder_that_was_killed_while_idle_is_replaced_unseen(recorded: Recorder) -> None:
     replacements = Replacements()
     decoders = Decoders(RATE, Limits(), size=1, observer=replacements)
