@@ -31,12 +31,12 @@ _LIMITS = """\
   weaker one's presence is low."""
 
 
-def render(card: ModelCard, digest: str) -> str:
+def render(card: ModelCard, version: str) -> str:
     """The Markdown page.
 
     Args:
         card: as embedded in the graph, its `metrics` a report of `python -m model_export evaluate`.
-        digest: of the graph, see `graph_digest`.
+        version: of the file that holds it, see `file_version`.
     """
     parts = [
         f"# Model card: {card.name}",
@@ -46,7 +46,8 @@ def render(card: ModelCard, digest: str) -> str:
         f"The ATT-LOC CGRNN of Xu, Kong, Huang, Wang and Plumbley (Interspeech 2017): waveform of "
         f"{card.sample_rate / 1000:g} kHz in, chunk-level tags, attention, localization and presence out. "
         f"Chunks of {card.window_seconds:g} s, {card.n_fft}-sample frames every {card.hop} samples, "
-        f"{card.n_mels} mel bands. Graph `{digest[:12]}`.",
+        f"{card.n_mels} mel bands.",
+        f"Version `{version}`: so the service's answers name the file, by the first digits of its SHA-256.",
         table(
             ("code", "label", "scored"),
             [(label.code, label.name, "yes" if label.scored else "no") for label in card.labels],
