@@ -7,7 +7,8 @@ eleven bits, an error of at most 0.00025 on values up to 1.
 
 import json
 import zlib
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +27,16 @@ class PackedCurves:
     attention: bytes
     localization: bytes
     presence: bytes
+
+    @property
+    def columns(self) -> dict[str, str | bytes]:
+        """By the names of the table."""
+        return {
+            "header": self.header,
+            "attention": self.attention,
+            "localization": self.localization,
+            "presence": self.presence,
+        }
 
     def __len__(self) -> int:
         return len(self.header) + len(self.attention) + len(self.localization) + len(self.presence)
@@ -100,11 +111,12 @@ def pack_document(analysis: Analysis) -> bytes:
         "channels": analysis.channels,
         "scores": analysis.scores,
         "active": analysis.active,
-        "chunks": [asdict(chunk) for chunk in analysis.chunks],
-        "events": [asdict(event) for event in analysis.events],
+        "chunks": analysis.chunks,
+        "events": analysis.events,
         "warnings": analysis.warnings,
     }
-    return zlib.compress(json.dumps(document, allow_nan=False, separators=(",", ":")).encode())
+    text = json.dumps(document, allow_nan=False, separators=(",", ":"), default=_members)
+    return zlib.compress(text.encode())
 
 
 def unpack_document(packed: bytes, curves: Curves) -> Analysis:
@@ -121,6 +133,11 @@ def unpack_document(packed: bytes, curves: Curves) -> Analysis:
         curves=curves,
         warnings=tuple(document["warnings"]),
     )
+
+
+def _members(part: Chunk | Event) -> dict[str, Any]:
+    """Not `asdict`, which copies deeply: that took a tenth of the time of storing a recording."""
+    return {name: getattr(part, name) for name in part.__slots__}
 
 
 def _pack(curve: NDArray[np.float32]) -> bytes:

@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -104,7 +104,7 @@ class Timeline:
                 return known
             recording |= {"source_id": source["id"], "seq": ledger.number()}
             connection.execute(_NEW_RECORDING, recording)
-            connection.execute(_NEW_CURVES, {"recording_id": recording_id, **asdict(packed)})
+            connection.execute(_NEW_CURVES, {"recording_id": recording_id, **packed.columns})
             if parts_of_it:
                 connection.execute(_NEW_PARTS, [row | {"source_id": source["id"]} for row in parts_of_it])
             ledger.add(parts_of_it)
