@@ -54,7 +54,9 @@ class TrainConfig:
         standardize: what the features are divided by: "bands" gives each band mean 0 and variance 1 over the
             training data; "unit" divides all by one number, a change of unit, as for the authors' magnitudes.
         epoch_chunks: chunks between validations, `epochs` times as many in all; None for every chunk once.
-        batch_size: chunks a step.
+        batch_size: chunks a step, of all processes together.
+        balance: 0 draws every chunk once a pass, more than 0 draws chunks of rare labels oftener (see
+            `data.loading.balancing`), with replacement.
         soft_labels: learn the share of annotators who heard a label instead of their majority's vote.
         learning_rate: of Adam, at its highest; falls to a hundredth of it along a cosine.
         warmup_share: share of all steps in which the rate rises linearly from nothing.
@@ -73,6 +75,7 @@ class TrainConfig:
     epochs: int = 20
     epoch_chunks: int | None = None
     batch_size: int = 64
+    balance: float = 0.0
     soft_labels: bool = False
     learning_rate: float = 2e-3
     warmup_share: float = 0.02

@@ -14,6 +14,13 @@ class EpochLog(Callback):
     def __init__(self, path: Path) -> None:
         self._path = path
 
+    def on_train_start(self, trainer: Trainer, _module: LightningModule) -> None:
+        """Drop what a run that is resumed logged after its last checkpoint: those epochs come again."""
+        if trainer.is_global_zero and self._path.exists():
+            lines = self._path.read_text(encoding="utf-8").splitlines()
+            kept = [line for line in lines if json.loads(line)["epoch"] < trainer.current_epoch]
+            self._path.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
+
     def on_validation_end(self, trainer: Trainer, _module: LightningModule) -> None:
         """Append the epoch."""
         self._append(trainer)
@@ -25,6 +32,8 @@ class EpochLog(Callback):
 
     def _append(self, trainer: Trainer) -> None:
         """Epoch, step, local time and every logged figure."""
+        if not trainer.is_global_zero:
+            return
         figures = {name: round(float(value), 4) for name, value in sorted(trainer.callback_metrics.items())}
         row = {"epoch": trainer.current_epoch, "step": trainer.global_step, "at": time.strftime("%H:%M:%S")}
         with self._path.open("a", encoding="utf-8") as file:

@@ -17,6 +17,7 @@ from model_export.models.network import cross_entropy
 from model_export.models.waveform_tagger import WaveformTagger
 
 SELECTED_BY = "eer"
+_MOST_LOGGED = 40  # labels; of a larger vocabulary only the mean is logged
 
 
 class TaggerModule(lightning.LightningModule):
@@ -27,6 +28,8 @@ class TaggerModule(lightning.LightningModule):
     model which fits one way of mixing only is not chosen.
     """
 
+    _scored: Tensor
+
     def __init__(self, config: TrainConfig, validation_names: tuple[str, ...], data: dict[str, Any]) -> None:
         super().__init__()
         self.config = config
@@ -34,12 +37,14 @@ class TaggerModule(lightning.LightningModule):
         self.tagger = WaveformTagger.build(config.frontend, config.network)
         self._names = validation_names
         self._answers: dict[str, list[tuple[Tensor, Tensor]]] = {}
-        self._scored = torch.tensor([label.scored for label in config.labels])
+        scored = torch.tensor([label.scored for label in config.labels])
+        self.register_buffer("_scored", scored, persistent=False)
 
     def training_step(self, batch: tuple[Tensor, Tensor], _index: int) -> Tensor:
         """The network's loss, as a rule binary cross-entropy (Eq. 1), of one augmented batch."""
         # Seeded by the step, not by history: a resumed run draws what the uninterrupted one would have.
-        torch.manual_seed(self.config.seed * 1_000_003 + self.global_step)
+        # Each process draws its own, or equal places of all shares of a batch would be varied alike.
+        torch.manual_seed((self.config.seed * 1_000_003 + self.global_step) * 4099 + self.global_rank)
         frontend = self.tagger.frontend
         features, targets = batch
         # What a mask hides becomes the mean, which standardization knows only if it subtracts it.
@@ -61,19 +66,35 @@ class TaggerModule(lightning.LightningModule):
     def on_validation_epoch_end(self) -> None:
         """Log loss and equal error rates of each set, and the figure to select by."""
         means = []
-        for name, answers in self._answers.items():
-            tags, targets = (torch.cat(values) for values in zip(*answers, strict=True))
+        for number, (name, answers) in enumerate(self._answers.items()):
+            tags, targets = (
+                self._of_all_processes(torch.cat(values), number) for values in zip(*answers, strict=True)
+            )
             rates = {
                 label.code: equal_error_rate(targets[:, i].numpy() > 0.5, tags[:, i].double().numpy())
                 for i, label in enumerate(self.config.labels)
                 if label.scored
             }
             means.append(float(np.nanmean(list(rates.values()))))
-            self.log(f"{name}/loss", cross_entropy(tags, targets))
-            self.log(f"{name}/eer", means[-1])
-            self.log_dict({f"{name}/eer_{code}": rate for code, rate in rates.items()})
+            self._log(f"{name}/loss", float(cross_entropy(tags, targets)))
+            self._log(f"{name}/eer", means[-1])
+            if len(rates) <= _MOST_LOGGED:
+                for code, rate in rates.items():
+                    self._log(f"{name}/eer_{code}", rate)
         self._answers.clear()
-        self.log(SELECTED_BY, float(np.mean(means)), prog_bar=True)
+        self._log(SELECTED_BY, float(np.mean(means)), prog_bar=True)
+
+    def _of_all_processes(self, values: Tensor, number: int) -> Tensor:
+        """(chunks, labels) on the CPU: a validation set from all shares, fillers left out."""
+        if self.trainer.world_size > 1:
+            shares: Tensor = self.all_gather(values)  # (processes, chunks of a share, labels)
+            values = shares.transpose(0, 1).flatten(0, 1)
+        loaders = self.trainer.val_dataloaders
+        return values[: len(loaders[number].dataset)].float().cpu()
+
+    def _log(self, name: str, value: float, prog_bar: bool = False) -> None:
+        """A figure that every process has computed alike."""
+        self.log(name, value, prog_bar=prog_bar, sync_dist=self.trainer.world_size > 1)
 
     def configure_optimizers(self) -> Any:
         """Adam; linear warm-up, then a cosine down to a hundredth of the rate."""

@@ -3,7 +3,7 @@
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -21,6 +21,8 @@ def train(
     resume: bool = False,
     start_from: Path | None = None,
     progress: bool = True,
+    devices: int = 1,
+    nodes: int = 1,
 ) -> Path:
     """Train one network into the folder `out`.
 
@@ -37,13 +39,15 @@ def train(
         resume: go on from `last.ckpt` in `out`, where there is one.
         start_from: checkpoint whose weights and standardization a new run begins with.
         progress: show a progress bar.
+        devices: GPUs to train on, or processes where there is no GPU, on each node.
+        nodes: machines; the folders are on a disk that all of them see.
 
     Returns:
         Path of the best checkpoint.
 
     Raises:
         MixtureSetError: a folder is not a set, has labels the configuration lacks, is at another rate or
-            too small.
+            too small, or a batch is not to be shared out evenly.
         BundleError: `start_from` is no checkpoint.
     """
     import lightning
@@ -54,7 +58,7 @@ def train(
 
     from model_export.checkpoint import load_checkpoint
     from model_export.data.features import FeatureSet, cached_features, statistics
-    from model_export.data.loading import ChunkData
+    from model_export.data.loading import ChunkData, balancing
     from model_export.data.mixture_set import MixtureSetError, read_weak_set
     from model_export.epoch_log import EpochLog
     from model_export.fit_gmm import fit_gmm
@@ -79,12 +83,17 @@ def train(
     chunks_an_epoch = config.epoch_chunks or len(training)
     if chunks_an_epoch < config.batch_size:
         raise MixtureSetError(f"{chunks_an_epoch} training chunks do not fill a batch of {config.batch_size}")
+    if config.batch_size % (devices * nodes):
+        raise MixtureSetError(
+            f"a batch of {config.batch_size} is not shared evenly by {devices * nodes} processes"
+        )
     data = ChunkData(
         training,
         [FeatureSet([features[path]], [sets[path].targets(codes)]) for path in validation_sets],
         config.batch_size,
         config.seed,
         config.epoch_chunks,
+        balancing(np.concatenate(targets), config.balance),
     )
     manifests = {
         "train": {path.name: sets[path].manifest for path in train_sets},
@@ -102,19 +111,24 @@ def train(
     else:
         module.tagger.load_state_dict(load_checkpoint(start_from).tagger.state_dict())
 
+    # `save_last` would keep what was saved last, the best epoch: a resumed run would go back to it.
     best = ModelCheckpoint(
-        out,
-        "best",
-        monitor=SELECTED_BY if validation_sets else None,
-        mode="min",
-        save_last=True,
-        enable_version_counter=False,
+        out, "best", SELECTED_BY if validation_sets else None, mode="min", enable_version_counter=False
     )
-    callbacks: list[Callback] = [best, LearningRateMonitor(), EpochLog(out / "epochs.jsonl")]
+    every = ModelCheckpoint(out, Path(LAST).stem, enable_version_counter=False)
+    log = EpochLog(out / "epochs.jsonl")
+    callbacks: list[Callback] = [best, every, LearningRateMonitor(), log]
     if config.ema_decay:
         callbacks.append(EMAWeightAveraging(decay=config.ema_decay))
+    on_gpu = torch.cuda.is_available()
+    several = devices * nodes > 1
     trainer = lightning.Trainer(
-        accelerator="cpu" if not torch.cuda.is_available() else "auto",
+        accelerator="gpu" if on_gpu else "cpu",
+        devices=devices,
+        num_nodes=nodes,
+        strategy="ddp" if several else "auto",
+        use_distributed_sampler=False,  # our own know their shares
+        sync_batchnorm=several and on_gpu,
         precision=config.precision,
         max_epochs=config.epochs,
         gradient_clip_val=config.gradient_norm,
@@ -180,6 +194,13 @@ def register(app: typer.Typer) -> None:
         soft_labels: Annotated[
             bool, typer.Option(help="learn the share of annotators who heard a label, where known")
         ] = False,
+        precision: Annotated[
+            Literal["32-true", "bf16-mixed"] | None, typer.Option(help="of the matrix products")
+        ] = None,
+        devices: Annotated[
+            int, typer.Option(min=1, help="GPUs, or processes where there is none, on each node")
+        ] = 1,
+        nodes: Annotated[int, typer.Option(min=1, help="machines; see docs/training.md")] = 1,
         resume: Annotated[bool, typer.Option(help="go on from the run's last checkpoint")] = False,
         start_from: Annotated[
             Path | None, typer.Option(help="begin with the weights of a checkpoint")
@@ -195,7 +216,8 @@ def register(app: typer.Typer) -> None:
             "learning_rate": learning_rate,
             "seed": seed,
             "threads": threads,
+            "precision": precision,
         }
         run = read_config(config, given, network, vocabulary_of(train_sets))
-        best = train(run, train_sets, validation_sets, out, resume, start_from)
+        best = train(run, train_sets, validation_sets, out, resume, start_from, devices=devices, nodes=nodes)
         typer.echo(f"best checkpoint: {best}")

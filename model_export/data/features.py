@@ -2,6 +2,7 @@
 
 import hashlib
 import math
+import uuid
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -34,7 +35,8 @@ def cached_features(chunks: WeakSet, frontend: FrontEnd) -> Features:
     if path.exists():
         stored: Features = np.load(path, mmap_mode="r")
         return stored
-    partial = path.with_suffix(".partial.npy")
+    # Processes of several nodes may compute the same features at once; whoever ends last replaces equal ones.
+    partial = path.with_suffix(f".{uuid.uuid4().hex[:8]}.partial.npy")
     precision = np.float16 if frontend.config.log else np.float32
     features: np.memmap[Any, Any] | None = None
     for start in tqdm(range(0, len(chunks), BLOCK), f"features of {chunks.path.name}", unit="batch"):

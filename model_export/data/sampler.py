@@ -7,6 +7,27 @@ from numpy.typing import NDArray
 from torch.utils.data import Sampler
 
 
+class ShareSampler(Sampler[int]):
+    """Every chunk in order, each process every so-manieth of them.
+
+    Where they do not come out even, the last chunk is repeated, so that all processes take equally many
+    steps: process r's i-th chunk is number i x processes + r, and what is gathered in that order and cut
+    to the number of chunks holds each once.
+    """
+
+    def __init__(self, chunks: int, share: tuple[int, int]) -> None:
+        """Set how many chunks there are, and which process of how many this is."""
+        self._chunks = chunks
+        self._rank, self._world = share
+
+    def __len__(self) -> int:
+        return -(-self._chunks // self._world)
+
+    def __iter__(self) -> Iterator[int]:
+        for position in range(len(self)):
+            yield min(position * self._world + self._rank, self._chunks - 1)
+
+
 class ChunkSampler(Sampler[int]):
     """Chunk numbers of one epoch, for one of several processes.
 
