@@ -184,20 +184,49 @@ def test_the_page_decodes_as_the_service_does(visit: Visit) -> None:
         assert np.allclose(ours, theirs, rtol=0, atol=1e-9), given
 
 
-def test_thinned_curves_keep_their_peaks(visit: Visit) -> None:
+@pytest.mark.parametrize("peaks", [False, True])
+def test_thinned_curves_keep_their_peaks(visit: Visit, peaks: bool) -> None:
     visit.go("status")
-    values = np.zeros(20_000, np.float32)
-    peaks = [17, 4_321, 19_998]
-    values[peaks] = 1
+    values = np.full(20_000, 0.5, np.float32)
+    high, low = [17, 4_321, 19_998], [1_000, 12_345]
+    values[high], values[low] = 1, 0
     points = visit.page.evaluate(
-        """async (values) => {
+        """async ([values, peaks]) => {
           const { decimate } = await import("/dashboard/recording/decimate.js");
           const grid = { hop: 0.016, first: 0.016, duration: 320.1 };
-          return decimate(Float32Array.from(values), grid, 0, grid.duration, 500);
+          return decimate(Float32Array.from(values), grid, 0, grid.duration, 500, peaks);
         }""",
-        values.tolist(),
+        [values.tolist(), peaks],
     )
     assert len(points["x"]) <= 1_010
-    high = [x for x, y in zip(points["x"], points["y"], strict=True) if y == 1]
-    assert np.allclose(high, 0.016 + 0.016 * np.array(peaks))
+    for level, frames in ((1, high), (0, [] if peaks else low)):
+        found = [x for x, y in zip(points["x"], points["y"], strict=True) if y == level]
+        assert np.allclose(found, 0.016 + 0.016 * np.array(frames))
     assert points["x"] == sorted(points["x"])
+
+
+@pytest.mark.parametrize(
+    ("since", "until", "most", "text"),
+    [
+        (0, 10, 5, ["0:00", "0:02", "0:04", "0:06", "0:08", "0:10"]),
+        (59.55, 60.12, 6, ["0:59.6", "0:59.7", "0:59.8", "0:59.9", "1:00.0", "1:00.1"]),
+        (3.501, 3.532, 4, ["0:03.51", "0:03.52", "0:03.53"]),
+        (0, 3600, 5, ["0:00", "15:00", "30:00", "45:00", "60:00"]),
+        (7300, 7310, 1, ["121:40", "121:50"]),
+    ],
+)
+def test_times_are_marked_in_round_steps(
+    visit: Visit, since: float, until: float, most: int, text: list[str]
+) -> None:
+    visit.go("status")
+    ticks = visit.page.evaluate(
+        """async ([since, until, most]) => {
+          const { timeTicks } = await import("/dashboard/recording/ticks.js");
+          return timeTicks([since, until], most);
+        }""",
+        [since, until, most],
+    )
+    assert ticks["ticktext"] == text
+    for value, written in zip(ticks["tickvals"], text, strict=True):
+        minutes, seconds = written.split(":")
+        assert value == pytest.approx(60 * int(minutes) + float(seconds))

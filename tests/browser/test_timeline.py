@@ -121,7 +121,9 @@ def test_an_empty_window_leads_to_what_was_heard(visit: Visit, client: httpx.Cli
 
 def test_a_source_that_was_never_heard_is_no_error(visit: Visit) -> None:
     visit.go("timeline?source=never")
-    expect(visit.page.locator(".lanes-overlay")).to_contain_text("Nothing heard in these 5 min")
+    expect(visit.page.locator(".lanes-overlay")).to_contain_text("Nothing has been heard from this source")
+    link = visit.page.locator(".lanes-overlay").get_by_role("link", name="Analyse a recording")
+    assert (link.get_attribute("href") or "").endswith("analyse?source=never")
     expect(visit.page.locator(".sub")).to_contain_text("Nothing heard yet")
 
 

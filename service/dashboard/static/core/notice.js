@@ -2,6 +2,7 @@
 
 import { ApiError } from "./api.js";
 import { h } from "./dom.js";
+import { href } from "./route.js";
 
 /** @param {string} title @param {...(Node | string)} body */
 export function blank(title, ...body) {
@@ -28,6 +29,8 @@ export function failure(error, retry = null) {
     h("h2", {}, title),
     h("p", {}, sentence(detail)),
     known && error.complaints.length > 0 && h("ul", {}, ...error.complaints.map((text) => h("li", {}, sentence(text)))),
-    retry && h("button", { type: "button", onclick: retry }, "Try again"),
+    known && error.status === 404
+      ? h("a", { class: "button", href: href("timeline") }, "To the timeline")
+      : retry && h("button", { type: "button", onclick: retry }, "Try again"),
   );
 }

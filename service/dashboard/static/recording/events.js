@@ -36,7 +36,7 @@ export class EventList extends EventTarget {
   #row(event, name, colours) {
     const choose = () => this.dispatchEvent(new CustomEvent("show", { detail: event }));
     return h("li", { "data-label": event.label }, h("button", { type: "button", title: "Show in the figure", onclick: choose },
-      h("span", { class: "num when" }, `${position(event.onset)} \u2013 ${position(event.offset)}`),
+      h("span", { class: "num when" }, position(event.onset), h("span", { class: "wide" }, ` \u2013 ${position(event.offset)}`)),
       h("span", { class: "name" }, swatch(colours.get(event.label) ?? ""), name),
       h("span", { class: "num" }, span(event.offset - event.onset)),
       h("span", { class: "num", title: "Confidence" }, h("span", { class: "unseen" }, "confidence "), event.confidence.toFixed(2))));

@@ -27,6 +27,7 @@ import { axis, layout, plain } from "../core/plotly.js";
 import { curves } from "./document.js";
 import { decimate } from "./decimate.js";
 import { ticks } from "./spectrogram.js";
+import { timeTicks } from "./ticks.js";
 
 const HEAD = 6;
 const FOOT = 34;
@@ -57,7 +58,7 @@ export function traces(scene) {
 /** @param {Scene} scene */
 function lines({ recording, kind, range, focus, colours, tones, width }) {
   return curves(recording, kind).map(({ code, values }) => {
-    const { x, y } = decimate(values, recording.grid, range[0], range[1], Math.max(200, width));
+    const { x, y } = decimate(values, recording.grid, range[0], range[1], Math.max(200, width), kind !== "attention");
     return {
       type: "scatter", mode: "lines", x, y, yaxis: "y2", hoverinfo: "skip",
       line: { color: code === null ? tones.ink : colours.get(code), width: code !== null && code === focus ? 2.2 : 1.3 },
@@ -101,7 +102,7 @@ export function frame(scene) {
     images: image(scene, rows),
     shapes: shapes(scene),
     xaxis: {
-      ...base, range, anchor: "y3", ticksuffix: " s", nticks: Math.max(4, Math.round(width / 100)), showline: true,
+      ...base, range, anchor: "y3", ...timeTicks(range, Math.max(4, Math.round(width / 100))), showline: true,
       minallowed: 0, maxallowed: Math.max(recording.duration, range[1]),
     },
     yaxis: {

@@ -81,6 +81,6 @@ const spoken = (name) => name.replaceAll("_", " ");
 function text(member) {
   if (isInterval(member)) return `${member.value.toFixed(3)} (${member.low.toFixed(3)}\u2013${member.high.toFixed(3)})`;
   if (typeof member === "number") return Number.isInteger(member) ? member.toLocaleString() : trimmed(member, 4);
-  if (Array.isArray(member)) return member.map(text).join(", ");
+  if (Array.isArray(member)) return member.map(text).join(member.some((each) => /[.!?]$/.test(String(each))) ? " " : ", ");
   return member === null || isMembers(member) ? "\u2013" : String(member);
 }

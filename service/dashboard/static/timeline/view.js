@@ -200,7 +200,13 @@ class TimelineView {
   empty(last) {
     const { since, until } = this.window();
     const text = h("p", {}, `Nothing heard in these ${span(this.view.span / 1000)}.`);
-    if (!last || (last > since && last < until)) return text;
+    if (!last) {
+      const { source } = this.source;
+      return h("div", { class: "row" }, h("p", {}, "Nothing has been heard from this source yet."),
+        h("a", { class: "button", href: href("analyse", "", { source }) }, "Analyse a recording"),
+        h("a", { class: "button", href: href("analyse", "microphone", { source }) }, "Listen"));
+    }
+    if (last > since && last < until) return text;
     return h("div", {}, text, h("button", { type: "button", onclick: () => this.go({ ...this.view, end: last + 0.2 * this.view.span }) }, `Go to ${moment(last)}`));
   }
 
