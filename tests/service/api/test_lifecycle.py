@@ -228,6 +228,20 @@ def test_the_process_serves_and_leaves_with_0_on_sigterm(tiny_graph: Path, tmp_p
     assert rest[-1]["message"] == "closed"
 
 
+def test_the_process_keeps_what_it_has_started_with_out_of_the_collectors_way(
+    tiny_graph: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frozen: list[bool] = []
+    monkeypatch.setattr("gc.freeze", lambda: frozen.append(True))
+    settings = settings_for(tiny_graph, tmp_path, port=0)
+    for alone in (False, True):
+        app = create_app(settings)
+        server = Server(configuration(app, settings), app.state.service, 1.0, alone=alone)
+        server.main_loop = lambda: asyncio.sleep(0)  # type: ignore[method-assign]
+        server.run()
+        assert frozen == [True] * alone
+
+
 def test_a_missing_model_ends_the_process_and_is_named(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "service", "serve"],
