@@ -91,6 +91,20 @@ def test_audacity() -> None:
     ]
 
 
+def test_audacity_is_read_by_crowsetta(tmp_path: Path) -> None:
+    seq = pytest.importorskip("crowsetta.formats.seq", reason="the extra eval, in an environment of its own")
+    path = tmp_path / "events.txt"
+    path.write_text(written("audacity", export(*EVENTS)))
+
+    read = seq.AudSeq.from_file(path)
+
+    assert list(zip(read.start_times, read.end_times, read.labels, strict=True)) == [
+        (0.0, 0.75, "percussive sound"),
+        (0.5, 4.25, "child speech"),
+        (3.216, 3.52, "percussive sound"),
+    ]
+
+
 @pytest.mark.filterwarnings("ignore:Passing a schema to Validator:DeprecationWarning")  # in jams itself
 @pytest.mark.parametrize("events", [(), EVENTS])
 def test_jams_is_validated_by_its_package(tmp_path: Path, events: tuple[TimelineEvent, ...]) -> None:
