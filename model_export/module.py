@@ -87,9 +87,9 @@ class TaggerModule(lightning.LightningModule):
     def _of_all_processes(self, values: Tensor, number: int) -> Tensor:
         """(chunks, labels) on the CPU: a validation set from all shares, fillers left out."""
         if self.trainer.world_size > 1:
-            shares: Tensor = self.all_gather(values)  # (processes, chunks of a share, labels)
+            shares: Any = self.all_gather(values)  # (processes, chunks of a share, labels)
             values = shares.transpose(0, 1).flatten(0, 1)
-        loaders = self.trainer.val_dataloaders
+        loaders: Any = self.trainer.val_dataloaders
         return values[: len(loaders[number].dataset)].float().cpu()
 
     def _log(self, name: str, value: float, prog_bar: bool = False) -> None:

@@ -15,6 +15,7 @@ from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from model_export.data.shards import ShardMember
 from service.engine.errors import AttLocError
 
 SEPARATOR = ";"
@@ -30,26 +31,40 @@ class LabelledChunk:
     """A stretch of a recording and what is known to occur in it.
 
     Attributes:
-        path: of the recording.
+        path: of the recording, a file or a place in a shard.
         labels: codes; they hold no `;` and no `=`.
         start_s: where the chunk begins.
         shares: by code, the share of annotators who heard it, where several were asked.
     """
 
-    path: Path
+    path: Path | ShardMember
     labels: frozenset[str]
     start_s: float = 0.0
     shares: Mapping[str, float] | None = None
 
 
-def load_chunk(path: Path, start_s: float, seconds: float, sample_rate: int) -> NDArray[np.float32]:
+def open_sound(path: Path | ShardMember) -> soundfile.SoundFile:
+    """Open a recording.
+
+    Raises:
+        RecordingError: it cannot be read.
+    """
+    try:
+        return soundfile.SoundFile(path.open() if isinstance(path, ShardMember) else path)
+    except (OSError, soundfile.LibsndfileError) as error:
+        raise RecordingError(f"cannot read the recording {path}: {error}") from error
+
+
+def load_chunk(
+    path: Path | ShardMember, start_s: float, seconds: float, sample_rate: int
+) -> NDArray[np.float32]:
     """(samples,) float32, full scale 1: the mean of the channels at `sample_rate`, silence after its end.
 
     Raises:
         RecordingError: it cannot be read.
     """
     try:
-        with soundfile.SoundFile(path) as file:
+        with open_sound(path) as file:
             file.seek(min(round(start_s * file.samplerate), file.frames))
             read = file.read(math.ceil(seconds * file.samplerate), dtype="float32", always_2d=True)
             rate = file.samplerate

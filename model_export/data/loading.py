@@ -80,4 +80,5 @@ def balancing(targets: NDArray[np.float32], balance: float) -> NDArray[np.float6
     present = targets >= 0.5
     shares = np.maximum(present.mean(axis=0), 1 / len(targets))
     weights = np.where(present, shares**-balance, 0).max(axis=1)
-    return np.maximum(weights, (shares**-balance).min())
+    odds: NDArray[np.float64] = np.maximum(weights, (shares**-balance).min())
+    return odds

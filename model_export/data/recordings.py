@@ -1,4 +1,4 @@
-"""`python -m model_export recordings`: a table of files and tags, any vocabulary, as sets to train on.
+"""`python -m model_export recordings`: tables of files and tags, or shards, as sets to train on.
 
 The table is CSV with the columns `file` (relative to the table's folder) and `labels` (codes separated by
 `;` or `,`; empty where nothing of the vocabulary occurs). The vocabulary is every code that occurs, or a
@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
-import soundfile
 import typer
 
-from model_export.data.chunk_files import LabelledChunk, RecordingError, write_set
+from model_export.data.chunk_files import LabelledChunk, RecordingError, open_sound, write_set
 from model_export.data.labels import CHIME_HOME
+from model_export.data.shards import ShardMember, read_shard
 from service.engine.card import Label
 
 
@@ -28,9 +28,9 @@ class TableError(RecordingError):
 
 @dataclass(frozen=True, slots=True)
 class LabelledFile:
-    """A row of the table."""
+    """A row of the table, or a sample of a shard."""
 
-    path: Path
+    path: Path | ShardMember
     labels: frozenset[str]
 
 
@@ -46,12 +46,32 @@ def read_table(table: Path) -> list[LabelledFile]:
         if not path.is_file():
             raise TableError(f"{table}, line {line}: there is no file {path}")
         codes = frozenset(filter(None, (code.strip() for code in re.split("[;,]", row["labels"]))))
-        if any("=" in code for code in codes):
-            raise TableError(
-                f"{table}, line {line}: a label code must not contain '=', as {sorted(codes)} do"
-            )
-        files.append(LabelledFile(path, codes))
+        files.append(LabelledFile(path, _checked(codes, f"{table}, line {line}")))
     return files
+
+
+def read_sources(sources: Sequence[Path]) -> list[LabelledFile]:
+    """The recordings of tables and of shards (`.tar`), in order.
+
+    Raises:
+        TableError: a table is not as `read_table` wants it, or a label code cannot be written into a set.
+        ShardError: a shard is not as `read_shard` wants it.
+    """
+    files: list[LabelledFile] = []
+    for source in sources:
+        if source.suffix == ".tar":
+            files += [
+                LabelledFile(member, _checked(codes, str(member))) for member, codes in read_shard(source)
+            ]
+        else:
+            files += read_table(source)
+    return files
+
+
+def _checked(codes: frozenset[str], where: str) -> frozenset[str]:
+    if any("=" in code or ";" in code for code in codes):
+        raise TableError(f"{where}: a label code must not contain '=' or ';', as {sorted(codes)} do")
+    return codes
 
 
 def read_vocabulary(table: Path) -> list[Label]:
@@ -94,10 +114,8 @@ def chunks_of(files: Sequence[LabelledFile], seconds: float) -> list[LabelledChu
     """
     chunks = []
     for file in files:
-        try:
-            duration = soundfile.info(file.path).duration
-        except (OSError, soundfile.LibsndfileError) as error:
-            raise RecordingError(f"cannot read the recording {file.path}: {error}") from error
+        with open_sound(file.path) as sound:
+            duration = sound.frames / sound.samplerate
         count = max(1, int(duration / seconds + 0.5))
         chunks += [LabelledChunk(file.path, file.labels, number * seconds) for number in range(count)]
     return chunks
@@ -135,7 +153,7 @@ def vocabulary_of(folders: Sequence[Path]) -> list[dict[str, Any]] | None:
 
 
 def make_sets(
-    table: Path,
+    sources: Sequence[Path],
     out: Path,
     vocabulary: Path | None,
     validation_share: float,
@@ -143,28 +161,30 @@ def make_sets(
     sample_rate: int,
     seed: int,
 ) -> list[Path]:
-    """Write the table's recordings into `out`, or into `train` and `validation` below it.
+    """Write the recordings of tables and shards into `out`, or into `train` and `validation` below it.
 
     Raises:
         TableError: a table is not as described above, or a label is not in the vocabulary.
+        ShardError: a shard is not as described in `shards`.
         RecordingError: a recording cannot be read.
     """
-    files = read_table(table)
+    files = read_sources(sources)
+    names = ", ".join(source.name for source in sources)
     used = frozenset[str]().union(*(file.labels for file in files))
     labels = read_vocabulary(vocabulary) if vocabulary else [Label(code, code) for code in sorted(used)]
     unknown = used - {label.code for label in labels}
     if unknown:
-        raise TableError(f"{table} has the labels {sorted(unknown)}, which {vocabulary} does not name")
+        raise TableError(f"{names} has the labels {sorted(unknown)}, which {vocabulary} does not name")
     if not labels:
-        raise TableError(f"{table} has no label at all")
+        raise TableError(f"{names} has no label at all")
     if validation_share and len(files) < 2:
-        raise TableError(f"{table} has one recording; to hold some back takes two")
+        raise TableError(f"{names} has one recording; to hold some back takes two")
     parts = {out: files}
     if validation_share:
         parts = dict(
             zip((out / "train", out / "validation"), held_back(files, validation_share, seed), strict=True)
         )
-    more = {"table": table.name, "vocabulary": [asdict(label) for label in labels]}
+    more = {"table": names, "vocabulary": [asdict(label) for label in labels]}
     for folder, of in parts.items():
         write_set(folder, chunks_of(of, seconds), seconds, sample_rate, "own", more)
     return list(parts)
@@ -175,7 +195,9 @@ def register(app: typer.Typer) -> None:
 
     @app.command()
     def recordings(
-        table: Annotated[Path, typer.Argument(help="CSV with the columns file,labels")],
+        sources: Annotated[
+            list[Path], typer.Argument(help="CSV with the columns file,labels, or WebDataset shards (.tar)")
+        ],
         out: Annotated[Path, typer.Option(help="folder of the set")],
         vocabulary: Annotated[
             Path | None,
@@ -190,5 +212,5 @@ def register(app: typer.Typer) -> None:
         seed: Annotated[int, typer.Option(help="of what is held back")] = 0,
     ) -> None:
         """Make sets to train on from your own labelled recordings."""
-        for folder in make_sets(table, out, vocabulary, validation_share, chunk_seconds, sample_rate, seed):
+        for folder in make_sets(sources, out, vocabulary, validation_share, chunk_seconds, sample_rate, seed):
             typer.echo(f"wrote {folder}")

@@ -1,5 +1,8 @@
 """A user's own table of files and tags, from the CSV to an exported graph by the ordinary commands."""
 
+import io
+import json
+import tarfile
 from pathlib import Path
 
 import numpy as np
@@ -8,19 +11,22 @@ import soundfile
 from typer.testing import CliRunner
 
 from model_export.__main__ import create_app
-from model_export.data.chunk_files import RecordingError
+from model_export.data.chunk_files import RecordingError, load_chunk
 from model_export.data.mixture_set import MixtureSetError, read_weak_set
 from model_export.data.recordings import (
     TableError,
     chunks_of,
     held_back,
     make_sets,
+    read_sources,
     read_table,
     read_vocabulary,
     vocabulary_of,
 )
+from model_export.data.shards import ShardError, read_shard
 from model_export.graph_file import read_card
 from service.engine.bundle import Bundle
+from service.engine.errors import AttLocError
 
 
 @pytest.fixture
@@ -68,13 +74,13 @@ def test_a_vocabulary_fixes_order_names_and_what_is_scored(tmp_path: Path, table
         ("dog", "Dog", True),
         ("/m/0x", "Other", False),
     ]
-    make_sets(table, tmp_path / "set", names, 0.0, 1.0, 16_000, 0)
+    make_sets([table], tmp_path / "set", names, 0.0, 1.0, 16_000, 0)
     vocabulary = vocabulary_of([tmp_path / "set"])
     assert vocabulary is not None
     assert [label["code"] for label in vocabulary] == ["tap water", "dog", "/m/0x"]
     names.write_text("code,name\ndog,Dog\n")
     with pytest.raises(TableError, match=r"\['/m/0x', 'tap water'\], which .*names\.csv does not name"):
-        make_sets(table, tmp_path / "set", names, 0.0, 1.0, 16_000, 0)
+        make_sets([table], tmp_path / "set", names, 0.0, 1.0, 16_000, 0)
     names.write_text("code,name\ndog,Dog\ndog,Dog\n")
     with pytest.raises(TableError, match="twice"):
         read_vocabulary(names)
@@ -92,7 +98,7 @@ def test_long_recordings_are_cut_and_short_rests_dropped(table: Path, tmp_path: 
         ("1.wav", 0.0),
     ]
     assert all(chunk.labels == {"dog"} for chunk in chunks[:2])
-    make_sets(table, tmp_path / "set", None, 0.0, 1.0, 16_000, 0)
+    make_sets([table], tmp_path / "set", None, 0.0, 1.0, 16_000, 0)
     weak = read_weak_set(tmp_path / "set")
     whole, _ = soundfile.read(tmp_path / "0.wav", dtype="int16")
     assert (weak.waveforms[0] == whole[:16_000]).all()
@@ -117,7 +123,7 @@ def test_what_is_held_back_is_seeded_and_whole(table: Path) -> None:
 def test_a_file_that_is_no_recording_is_named(table: Path, tmp_path: Path) -> None:
     (tmp_path / "1.wav").write_text("hello")
     with pytest.raises(RecordingError, match=r"1\.wav"):
-        make_sets(table, tmp_path / "set", None, 0.0, 1.0, 16_000, 0)
+        make_sets([table], tmp_path / "set", None, 0.0, 1.0, 16_000, 0)
 
 
 @pytest.mark.filterwarnings("ignore::lightning.fabric.utilities.rank_zero.LightningDeprecationWarning")
@@ -151,3 +157,97 @@ def test_three_commands_lead_from_a_table_to_a_graph(table: Path, tmp_path: Path
     assert (card.name, card.window_seconds) == ("cgrnn", 1.0)
     bundle = Bundle.load(tmp_path / "own.onnx", device="cpu")
     assert bundle.run(np.zeros((1, 16_000), dtype=np.float32)).tags.shape == (1, 3)
+
+
+@pytest.mark.filterwarnings("ignore::lightning.fabric.utilities.rank_zero.LightningDeprecationWarning")
+@pytest.mark.filterwarnings("ignore::lightning.pytorch.utilities.warnings.PossibleUserWarning")
+@pytest.mark.filterwarnings("ignore:.*isinstance.treespec, LeafSpec.*")
+@pytest.mark.filterwarnings("ignore:Checkpoint directory .* exists")
+def test_a_vocabulary_of_audiosets_size_takes_the_same_commands(tmp_path: Path) -> None:
+    codes = [f"/m/{number:05x}" for number in range(527)]
+    names = "".join(f'{code},"kind {number}"\n' for number, code in enumerate(codes))
+    (tmp_path / "vocabulary.csv").write_text("code,name\n" + names)
+    random = np.random.default_rng(0)
+    for shard in range(2):
+        with tarfile.open(tmp_path / f"sounds-{shard}.tar", "w") as archive:
+            for number in range(shard, 12, 2):
+                sound = io.BytesIO()
+                soundfile.write(sound, 0.1 * random.standard_normal(16_000), 16_000, format="FLAC")
+                labels = json.dumps({"labels": [codes[number], codes[number % 3], codes[-1 - number]]})
+                _add(archive, f"{number:04}.flac", sound.getvalue())
+                _add(archive, f"{number:04}.json", labels.encode())
+    config = tmp_path / "config.json"
+    config.write_text('{"network": {"filters": 4, "gru_units": 3, "gru_layers": 1, "hidden": 5}}')
+    arguments = [
+        ["recordings", *(f"{tmp_path}/sounds-{n}.tar" for n in range(2)), "--out", f"{tmp_path}/own"],
+        ["train", "--train", f"{tmp_path}/own/train", "--validation", f"{tmp_path}/own/validation"],
+        ["export", f"{tmp_path}/run/best.ckpt", "--out", f"{tmp_path}/own.onnx"],
+    ]
+    arguments[0] += ["--vocabulary", f"{tmp_path}/vocabulary.csv", "--validation-share", "0.3"]
+    arguments[0] += ["--chunk-seconds", "1"]
+    arguments[1] += ["--config", str(config), "--epochs", "1", "--batch-size", "4", "--threads", "1"]
+    arguments[1] += ["--out", f"{tmp_path}/run"]
+    for command in arguments:
+        result = CliRunner().invoke(create_app(), command, catch_exceptions=False)
+        assert result.exit_code == 0, result.output
+    (row,) = (tmp_path / "run" / "epochs.jsonl").read_text().splitlines()
+    assert len(json.loads(row)) < 20  # not a figure for each of 527 labels
+    bundle = Bundle.load(tmp_path / "own.onnx", device="cpu")
+    assert [label.code for label in bundle.card.labels] == codes
+    assert bundle.run(np.zeros((2, 16_000), dtype=np.float32)).presence.shape == (2, 61, 527)
+
+
+def _add(archive: tarfile.TarFile, name: str, content: bytes) -> None:
+    info = tarfile.TarInfo(name)
+    info.size = len(content)
+    archive.addfile(info, io.BytesIO(content))
+
+
+def test_sounds_are_read_where_they_lie_in_a_shard(table: Path, tmp_path: Path) -> None:
+    shard = tmp_path / "shard.tar"
+    with tarfile.open(shard, "w") as archive:
+        for number, (extension, labels) in enumerate(
+            [
+                ("txt", b"dog; tap water\n"),
+                ("cls", b"dog"),
+                ("json", b'{"labels": "dog", "more": 1}'),
+                ("txt", b""),
+            ]
+        ):
+            archive.add(tmp_path / f"{number}.wav", f"some/{number}.wav")
+            _add(archive, f"some/{number}.{extension}", labels)
+    files = read_sources([shard])
+    assert [sorted(file.labels) for file in files] == [["dog", "tap water"], ["dog"], ["dog"], []]
+    make_sets([shard], tmp_path / "set", None, 0.0, 1.0, 16_000, 0)
+    for number, chunk in enumerate(read_weak_set(tmp_path / "set").waveforms[2:], start=1):
+        alone = load_chunk(tmp_path / f"{number}.wav", 0.0, 1.0, 16_000)
+        np.testing.assert_allclose(chunk / 32_768, alone, atol=2 / 32_768)
+
+
+@pytest.mark.parametrize(
+    ("members", "says"),
+    [
+        ({"a.wav": b""}, "one file of labels"),
+        ({"a.txt": b"dog"}, "needs one sound"),
+        ({"a.wav": b"", "a.json": b"[1]"}, "tells no labels"),
+        ({"a.wav": b"", "a.json": b"{}"}, "tells no labels"),
+        ({"a.wav": b"", "a.txt": b"dog=1"}, "must not contain"),
+        ({"a.wav": b"hello", "a.txt": b"dog"}, r"bad\.tar:a\.wav"),
+        ({}, "holds no sample"),
+    ],
+)
+def test_a_shard_of_another_form_is_refused_by_name(
+    members: dict[str, bytes], says: str, tmp_path: Path
+) -> None:
+    with tarfile.open(tmp_path / "bad.tar", "w") as archive:
+        for name, content in members.items():
+            _add(archive, name, content)
+    with pytest.raises(AttLocError, match=says):
+        make_sets([tmp_path / "bad.tar"], tmp_path / "set", None, 0.0, 1.0, 16_000, 0)
+
+
+def test_a_compressed_shard_is_refused(tmp_path: Path) -> None:
+    with tarfile.open(tmp_path / "small.tar", "w:gz") as archive:
+        _add(archive, "a.txt", b"dog")
+    with pytest.raises(ShardError, match="read in place"):
+        read_shard(tmp_path / "small.tar")
