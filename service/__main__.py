@@ -1,4 +1,4 @@
-"""Command line: `python -m service` serves; `tag` analyses files; `key` and `openapi` print."""
+"""Command line: `python -m service` serves; `tag` and `archive` analyse files; `key` and `openapi` print."""
 
 import json
 import logging
@@ -99,6 +99,62 @@ def tag(
             else:
                 console.print(table_of(path, document))
     raise typer.Exit(1 if failed else 0)
+
+
+@app.command()
+def archive(
+    out: Annotated[Path, typer.Option(help="The archive's own folder; given again, a run goes on there.")],
+    inputs: Annotated[
+        list[str] | None, typer.Argument(help="Recordings, folders, and URLs (s3, gs, http, ...).")
+    ] = None,
+    lists: Annotated[
+        list[str] | None,
+        typer.Option("--list", help="A file of paths and URLs, a line each or NUL-separated; - is stdin."),
+    ] = None,
+    match: Annotated[
+        list[str] | None, typer.Option(help="Take only files whose name matches, as '*.wav'; repeatable.")
+    ] = None,
+    curves: Annotated[bool, typer.Option(help="Keep the frame-level curves too.")] = False,
+    checksum: Annotated[
+        bool, typer.Option(help="Read known recordings again, whatever their time of modification.")
+    ] = False,
+    partitions: Annotated[
+        int | None, typer.Option(min=1, max=1_000_000, help="Parts of a new archive; unset: by its size.")
+    ] = None,
+    checkpoint: Annotated[float, typer.Option(min=0, help="Seconds of work that a kill may cost.")] = 5.0,
+    ray: Annotated[
+        str | None, typer.Option(help="Address of a Ray cluster; `local` starts one on this machine.")
+    ] = None,
+    quiet: Annotated[bool, typer.Option(help="Show no progress.")] = False,
+) -> None:
+    """Tag whole archives into Parquet: events, chunk scores, and the recordings that cannot be read."""
+    settings = _settings()
+    logging.basicConfig(level=logging.WARNING)
+    try:
+        from service.archive.command import Request, tag_archive
+    except ImportError as error:
+        typer.echo(f"attloc: {error.name} is not installed: pip install 'attloc[archive]'", err=True)
+        raise typer.Exit(2) from None
+    request = Request(
+        out=out,
+        inputs=inputs or [],
+        lists=lists or [],
+        match=match or [],
+        curves=curves,
+        checksum=checksum,
+        partitions=partitions,
+        checkpoint_s=checkpoint,
+        ray=ray,
+        quiet=quiet,
+    )
+    try:
+        tag_archive(request, settings)
+    except AttLocError as error:
+        typer.echo(f"attloc: {error}", err=True)
+        raise typer.Exit(2) from None
+    except KeyboardInterrupt:
+        typer.echo("attloc: interrupted; the same command goes on from here", err=True)
+        raise typer.Exit(130) from None
 
 
 @app.command()

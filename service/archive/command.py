@@ -1,0 +1,99 @@
+"""`python -m service archive`: the settings and the arguments to a run, and what is told at its end."""
+
+import os
+import signal
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+
+from service.archive.cluster import RayEngine
+from service.archive.engine import EngineOptions, LocalEngine
+from service.archive.listing import list_recordings
+from service.archive.progress import Watch
+from service.archive.run import Order, Summary, archive
+from service.engine.audio import Limits
+from service.settings import Settings
+
+# Nobody waits for an answer: a decoder on a busy machine may take its time before a file is blamed.
+_MAX_STALL_S = 60.0
+_MAX_DECODE_S = 900.0
+_SWITCH_S = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """The arguments; see `list_recordings` and `Order`.
+
+    Attributes:
+        ray: address of a cluster; None tags in this process.
+        quiet: show no progress.
+    """
+
+    out: Path
+    inputs: list[str]
+    lists: list[str]
+    match: list[str]
+    curves: bool = False
+    checksum: bool = False
+    partitions: int | None = None
+    checkpoint_s: float = 5.0
+    ray: str | None = None
+    quiet: bool = False
+
+
+def tag_archive(request: Request, settings: Settings) -> Summary:
+    """Run it, show how far it is, tell what came of it.
+
+    Raises:
+        ArchiveError: see `archive` and `list_recordings`.
+        BundleError: the model cannot be used.
+    """
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # what is done so far is saved then
+    prefer_throughput()
+    console = Console(stderr=True)
+    entries = list_recordings(request.inputs, request.lists, match=request.match, without=request.out)
+    options = EngineOptions(
+        settings.model,
+        settings.device,
+        settings.workers,
+        Limits(
+            max_bytes=settings.max_body_bytes,
+            max_duration_s=settings.max_duration_s,
+            max_stall_s=_MAX_STALL_S,
+            max_decode_s=_MAX_DECODE_S,
+        ),
+    )
+    order = Order(request.out, request.curves, request.checksum, request.partitions, request.checkpoint_s)
+    engine = LocalEngine(options) if request.ray is None else RayEngine(request.ray, options)
+    with engine, Watch(console, quiet=request.quiet) as watch:
+        summary = archive(order, entries, engine, watch)
+    _tell(summary, order, console)
+    return summary
+
+
+def prefer_throughput() -> None:
+    """Let threads work on for longer before another has its turn: every switch costs them their caches.
+
+    Also leaves the processor to whatever serves people on the same machine.
+    """
+    sys.setswitchinterval(_SWITCH_S)
+    os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
+
+
+def _tell(summary: Summary, order: Order, console: Console) -> None:
+    def say(text: str, style: str | None = None) -> None:
+        console.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
+
+    for name, reason in summary.examples:
+        say(f"{name}: {reason}", "red")
+    failed = sum(summary.failures.values())
+    if failed > len(summary.examples):
+        say(f"and {failed - len(summary.examples)} more", "red")
+    hours, rate = summary.audio_s / 3600, summary.audio_s / max(1e-9, summary.seconds)
+    say(
+        f"{summary.analysed} recordings ({hours:.2f} h) analysed in {summary.seconds:.1f} s, "
+        f"{rate:.0f} times real time; {summary.unchanged} were known; {failed} could not be analysed"
+        + (f", listed in {order.out / 'failures'}" if failed else "")
+    )

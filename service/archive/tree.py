@@ -1,0 +1,67 @@
+"""Files of this machine: every regular file under a folder, whatever it is called."""
+
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+from service.archive.entry import Entry
+from service.archive.names import name_of
+
+_Identity = tuple[int, int]  # device and inode
+
+
+def stamp_of(status: os.stat_result) -> str:
+    """Size and time of modification, as rsync trusts them."""
+    return f"{status.st_size}-{status.st_mtime_ns}"
+
+
+def entry_of(path: str) -> Entry:
+    """A file that was named; links to files are followed."""
+    try:
+        status = os.stat(path)  # noqa: PTH116 - a Path for each of millions is not free
+    except OSError as error:
+        return Entry(name_of(path), fault=_because(error))
+    if not stat.S_ISREG(status.st_mode):
+        return Entry(name_of(path), fault=f"not a regular file but a {_kind(status.st_mode)}")
+    return Entry(name_of(path), status.st_size, stamp_of(status))
+
+
+def walk(root: Path) -> Iterator[Entry]:
+    """Everything under a folder but folders; what cannot be listed is an entry with its fault.
+
+    Links to files are followed. Links to folders are not: they may lead round in circles, and what they
+    lead to has a name of its own.
+    """
+    folders: list[tuple[str, tuple[_Identity, ...]]] = [(str(root), ())]
+    while folders:
+        folder, above = folders.pop()
+        try:
+            status = os.stat(folder)  # noqa: PTH116
+            identity = (status.st_dev, status.st_ino)
+            if identity in above:  # mounted into itself
+                yield Entry(name_of(folder), fault="a folder that contains itself")
+                continue
+            with os.scandir(folder) as children:
+                for child in children:
+                    if child.is_dir(follow_symlinks=False):
+                        folders.append((child.path, (*above, identity)))
+                    elif not (child.is_symlink() and Path(child.path).is_dir()):
+                        yield entry_of(child.path)
+        except OSError as error:
+            yield Entry(name_of(folder), fault=_because(error))
+
+
+def _because(error: OSError) -> str:
+    return error.strerror or str(error)
+
+
+def _kind(mode: int) -> str:
+    kinds = {
+        stat.S_IFDIR: "folder",
+        stat.S_IFIFO: "pipe",
+        stat.S_IFSOCK: "socket",
+        stat.S_IFCHR: "device",
+        stat.S_IFBLK: "device",
+    }
+    return kinds.get(stat.S_IFMT(mode), "special file")
