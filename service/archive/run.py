@@ -109,8 +109,8 @@ def archive(order: Order, entries: Mapping[str, Entry], engine: Engine, watch: W
         answers = engine.run(plan.tasks(lambda entry: watch.skip(weights.of(entry.name))), identity)
         saved = begun
         try:
-            # Closed at once where the run breaks off. The garbage collector would close it in any thread, also
-            # in one that holds the scheduler's lock, and wait there for threads that need it.
+            # Closed at once where the run breaks off. The garbage collector would do it in any thread, and
+            # in one that holds the scheduler's lock it would wait for threads that need that lock.
             with contextlib.closing(answers):
                 for index, rows in answers:
                     audio_s = summary.add(rows)
