@@ -1,12 +1,15 @@
-"""The numbers decided on validation data and written into the graph: thresholds and event decoders."""
+"""The numbers decided on validation data and written into the graph: probabilities, thresholds, decoders."""
 
-from dataclasses import dataclass, field
+import math
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import TypeAdapter, ValidationError
 
-from service.engine.card import EventDecoder, Label
+from service.engine.card import EventDecoder, Label, ModelCard
 from service.engine.errors import AttLocError
 
 DEFAULT_DECODER = EventDecoder(
@@ -14,8 +17,59 @@ DEFAULT_DECODER = EventDecoder(
 )
 
 
+# Beyond these a score's logit is taken as theirs: towards 1, single precision leaves only noise of it.
+LEAST_SCORE, MOST_SCORE = 1e-30, 1 - 1e-4
+# Below this an O'(t) is taken as this: it is a product of sigmoids, whose small values are noise too.
+LEAST_PRESENCE = 1e-7
+# How sharply a tag's threshold parts frames that count from those that hardly do: chosen on validation,
+# where 3 to 6 were alike and 1 was worse.
+_GATE_SLOPE = 4.0
+_TINY = float(np.finfo(np.float32).tiny)
+_EPSILON = float(np.finfo(np.float32).epsneg)
+
+
 class CalibrationError(AttLocError):
     """A calibration document that cannot be read, or names other labels than the model."""
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreCalibration:
+    """One label's way from a score s to a probability: sigmoid(slope logit(s) + intercept).
+
+    J. Platt, "Probabilistic outputs for support vector machines", 1999. The slope is positive, so that
+    every ranking stays as it is.
+    """
+
+    slope: float
+    intercept: float
+
+    def __post_init__(self) -> None:
+        if not self.slope > 0:
+            raise CalibrationError(f"a slope of {self.slope:g} would turn scores around: it must be over 0")
+
+    def logit(self, scores: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+        """Of what is served for these scores, any shape."""
+        return np.asarray(self.slope * logit(scores) + self.intercept)
+
+    def probability(self, scores: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
+        """What is served for these scores, any shape."""
+        return logistic(self.logit(scores)).astype(np.float32)
+
+    def score_logit(self, probabilities: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+        """Of what these served probabilities come from, but for scores beyond the bounds above."""
+        bounded = np.clip(probabilities.astype(np.float64), _TINY, 1 - _EPSILON)
+        return np.asarray((np.log(bounded / (1 - bounded)) - self.intercept) / self.slope)
+
+
+def logit(scores: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+    """log(s / (1 - s)), s kept within `LEAST_SCORE` and `MOST_SCORE`."""
+    bounded = np.clip(scores.astype(np.float64), LEAST_SCORE, MOST_SCORE)
+    return np.asarray(np.log(bounded / (1 - bounded)))
+
+
+def logistic(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """1 / (1 + exp(-v))."""
+    return np.asarray(np.exp(-np.logaddexp(0.0, -values)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,11 +80,69 @@ class Calibration:
         tag_thresholds: the chunk-level score from which a tag is active.
         events: how its presence curve becomes events.
         source: free-form: what it was decided on, and how well that did.
+        tags: how a label's O'' becomes the probability p that it occurs in the chunk.
+        frames: how O'(t), times the `gate` of p, becomes the probability that it is heard in the frame; of
+            the same labels. Thresholds and decoders are for these probabilities. Of a label that has none
+            the graph answers O'' and O'(t) themselves.
     """
 
     tag_thresholds: dict[str, float]
     events: dict[str, EventDecoder]
     source: dict[str, Any] = field(default_factory=dict)
+    tags: dict[str, ScoreCalibration] = field(default_factory=dict)
+    frames: dict[str, ScoreCalibration] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.tags.keys() != self.frames.keys():
+            raise CalibrationError(f"tags are calibrated of {list(self.tags)}, frames of {list(self.frames)}")
+
+    def gate_logit(self, label: str, chance_logit: NDArray[np.float64]) -> NDArray[np.float64]:
+        """From the logit of p to that of the factor of its frames.
+
+        The factor is one half at the tag's threshold and near 0 well below.
+        """
+        slope, intercept = self.gate(label)
+        return slope * chance_logit + intercept
+
+    def gate(self, label: str) -> tuple[float, float]:
+        """Slope and intercept of the gate on the logit of p."""
+        threshold = min(max(self.tag_thresholds[label], 1e-3), 1 - 1e-3)
+        return _GATE_SLOPE, -_GATE_SLOPE * math.log(threshold / (1 - threshold))
+
+    def served(
+        self, label: str, scores: NDArray[np.float32], presence: NDArray[np.float32]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """What a graph with this calibration answers where the network answers these.
+
+        Args:
+            label: that has a calibration.
+            scores: (chunks,) O''.
+            presence: (chunks, frames) O'(t).
+
+        Returns:
+            Probabilities that it occurs in the chunk and in the frame, shapes as given.
+        """
+        frames = self.frames[label].probability(self.gated(label, scores, presence))
+        return self.tags[label].probability(scores), frames
+
+    def gated(
+        self, label: str, scores: NDArray[np.float32], presence: NDArray[np.float32]
+    ) -> NDArray[np.float64]:
+        """(chunks, frames), O'(t) times the gate; arguments as in `served`."""
+        gates = logistic(self.gate_logit(label, self.tags[label].logit(scores)))
+        return np.asarray(np.maximum(presence, LEAST_PRESENCE) * gates[:, None])
+
+    def raw(
+        self, label: str, chances: NDArray[np.float32], frames: NDArray[np.float32]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """The O'' and O'(t) that `served` made these of, but for rounding and scores beyond the bounds."""
+        bounded = np.clip(chances.astype(np.float64), _TINY, 1 - _EPSILON)
+        gates = self.gate_logit(label, np.log(bounded / (1 - bounded)))
+        # In logarithms: gate and gated presence may both be smaller than any number.
+        gated = -np.logaddexp(0.0, -self.frames[label].score_logit(frames))
+        presence = np.exp(np.minimum(gated + np.logaddexp(0.0, -gates)[:, None], 0.0))
+        scores = logistic(self.tags[label].score_logit(chances))
+        return scores.astype(np.float32), presence.astype(np.float32)
 
     @classmethod
     def default(cls, labels: tuple[Label, ...]) -> "Calibration":
@@ -39,6 +151,23 @@ class Calibration:
         return cls(
             dict.fromkeys(scored, 0.5), dict.fromkeys(scored, DEFAULT_DECODER), {"decided_on": "nothing"}
         )
+
+    @classmethod
+    def of_card(cls, card: ModelCard) -> "Calibration":
+        """What a graph carries, as `to_card` put it there."""
+        source = dict(card.training.get("calibration", {}))
+        tags, frames = (
+            {code: ScoreCalibration(**numbers) for code, numbers in source.pop(part, {}).items()}
+            for part in ("tags", "frames")
+        )
+        return cls(card.tag_thresholds, card.events, source, tags, frames)
+
+    def to_card(self) -> dict[str, Any]:
+        """For the card's `training`: the source, and the slopes and intercepts inside the graph."""
+        slopes = {"tags": self.tags, "frames": self.frames} if self.tags else {}
+        return self.source | {
+            part: {code: asdict(each) for code, each in of.items()} for part, of in slopes.items()
+        }
 
     @classmethod
     def read(cls, path: Path) -> "Calibration":

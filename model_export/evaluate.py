@@ -2,48 +2,87 @@
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from model_export.evaluation.report import Extent
 
 Model = Annotated[Path, typer.Option(help="exported graph")]
 DEFAULT_MODEL = Path("weights/att_loc_cgrnn.onnx")
 STYLES = ("standard", "hard", "shifted")
 VALIDATION = [Path(f"data/validation-{style}") for style in STYLES]
+Sources = Annotated[
+    Path, typer.Option(help="table of the corpus' recordings, for rows by speaker; left out if missing")
+]
+DEFAULT_SOURCES = Path("data/corpus/sources.csv")
+Silenced = Annotated[
+    int, typer.Option(min=0, help="chunks a set on which the attention's faithfulness is tried")
+]
+DEFAULT_SILENCED = 50
 TEST = [Path(f"data/test-{style}") for style in STYLES[:2]]
 
 
 def evaluate_sets(
-    model: Path, folders: list[Path], out: Path, replicates: int, seed: int, limit: int | None = None
+    model: Path,
+    folders: list[Path],
+    out: Path,
+    extent: "Extent",
+    limit: int | None = None,
 ) -> None:
-    """Measure a graph on each folder of mixtures; writes report.json, report.md and plots into `out`."""
+    """Measure a graph on each folder of chunks; writes report.json, report.md and plots into `out`."""
+    from model_export.calibration import Calibration
     from model_export.evaluation.answers import answer
-    from model_export.evaluation.plots import draw_reliability, draw_roc
-    from model_export.evaluation.report import markdown, measure
+    from model_export.evaluation.markdown import markdown
+    from model_export.evaluation.plots import draw_faithfulness, draw_reliability, draw_roc
+    from model_export.evaluation.probabilities import without_probabilities
+    from model_export.evaluation.report import measure
     from service.engine.bundle import Bundle
 
     bundle = Bundle.load(model, device="cpu")
     bundle.self_test()
     answers = [answer(bundle, folder, limit) for folder in folders]
-    report = measure(bundle, answers, replicates, seed)
+    report = measure(bundle, answers, extent)
     out.mkdir(parents=True, exist_ok=True)
     (out / "report.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
     (out / "report.md").write_text(markdown(report), encoding="utf-8")
+    carried = Calibration.of_card(bundle.card)
     for of in answers:
         draw_roc(of, out / f"roc-{of.name}.png")
-        draw_reliability(of, out / f"reliability-{of.name}.png")
+        draw_reliability(of, without_probabilities(of, carried).tags, out / f"reliability-{of.name}.png")
+    silenced = {
+        name: of["faithfulness"]["curves"] for name, of in report["sets"].items() if of["faithfulness"]
+    }
+    if silenced:
+        draw_faithfulness(silenced, out / "faithfulness.png")
 
 
 def calibrate_on(model: Path, folders: list[Path], out: Path, limit: int | None = None) -> None:
-    """Choose thresholds and event decoders on validation mixtures; writes a calibration document."""
+    """Choose probabilities, thresholds and event decoders on validation sets; writes a calibration document.
+
+    What the graph carries already is taken off first: the document is for the network.
+    """
+    from model_export.calibration import Calibration
     from model_export.evaluation.answers import answer, pooled
     from model_export.evaluation.fitting import fit
+    from model_export.evaluation.probabilities import without_probabilities
     from service.engine.bundle import Bundle
 
     bundle = Bundle.load(model, device="cpu")
-    calibration = fit(pooled([answer(bundle, folder, limit) for folder in folders]))
+    carried = Calibration.of_card(bundle.card)
+    answers = [without_probabilities(answer(bundle, folder, limit), carried) for folder in folders]
+    timed = [of for of in answers if of.active is not None]
+    calibration = fit(pooled(answers), pooled(timed) if timed else None)
     out.parent.mkdir(parents=True, exist_ok=True)
     calibration.write(out)
+
+
+def extent_of(replicates: int, seed: int, silenced: int, sources: Path) -> "Extent":
+    """From the command line."""
+    from model_export.evaluation.report import Extent
+
+    return Extent(replicates, seed, silenced, sources if sources.exists() else None)
 
 
 def register(app: typer.Typer) -> None:
@@ -62,9 +101,15 @@ def register(app: typer.Typer) -> None:
         ] = None,
         replicates: Annotated[int, typer.Option(min=1, help="bootstrap resamplings")] = 1000,
         seed: Annotated[int, typer.Option(help="of the bootstrap")] = 0,
+        silenced: Silenced = DEFAULT_SILENCED,
+        sources: Sources = DEFAULT_SOURCES,
         limit: Annotated[int | None, typer.Option(min=1, help="only the first chunks of each set")] = None,
     ) -> None:
-        """Measure a graph on mixtures it has not seen: without any, data/test-standard and data/test-hard."""
+        """Measure a graph on sets it has not seen: without any, data/test-standard and data/test-hard.
+
+        Sets are mixtures, or recordings with chunk-level labels (`recordings`), whose report says what could
+        not be measured.
+        """
         if dcase is not None:
             from model_export.evaluation.dcase import dcase_error_rates
 
@@ -72,7 +117,7 @@ def register(app: typer.Typer) -> None:
             for label, rate in rates.items():
                 typer.echo(f"{label:>4}  {rate:.6f}")
             return
-        evaluate_sets(model, mixtures or TEST, out, replicates, seed, limit)
+        evaluate_sets(model, mixtures or TEST, out, extent_of(replicates, seed, silenced, sources), limit)
         typer.echo((out / "report.md").read_text(encoding="utf-8"))
 
     @app.command()
@@ -84,6 +129,9 @@ def register(app: typer.Typer) -> None:
         ),
         limit: Annotated[int | None, typer.Option(min=1, help="only the first chunks")] = None,
     ) -> None:
-        """Choose each label's tag threshold and event decoder: without sets, on data/validation-*."""
+        """Choose each label's probabilities, tag threshold and event decoder.
+
+        Without sets, on data/validation-*.
+        """
         calibrate_on(model, mixtures or VALIDATION, out, limit)
         typer.echo(f"wrote {out}")

@@ -15,6 +15,7 @@ from torch import nn
 from model_export.calibration import Calibration
 from model_export.checkpoint import load_checkpoint
 from model_export.graph_file import embed
+from model_export.models.calibrated import Calibrated
 from model_export.models.prediction import Prediction
 from model_export.models.registry import name_of
 from model_export.models.waveform_tagger import WaveformTagger
@@ -84,7 +85,8 @@ def export(
     Args:
         trained: what to export.
         path: of the .onnx file; its folder exists.
-        calibration: thresholds and event decoders; the undecided defaults if None.
+        calibration: probabilities, thresholds and event decoders; if None the graph answers the network's
+            own O'' and O'(t), with thresholds that nobody decided on.
         metrics: free-form, into the card.
         batches: batch sizes of the parity gate.
 
@@ -94,13 +96,16 @@ def export(
     Raises:
         BundleError: the graph differs from PyTorch, is not self-contained or invalid.
     """
-    tagger = trained.tagger.cpu().eval()
-    config = tagger.frontend.config
+    config = trained.tagger.frontend.config
+    calibration = calibration or Calibration.default(trained.labels)
+    tagger: nn.Module = trained.tagger.cpu().eval()
+    if calibration.tags:
+        tagger = Calibrated(tagger, trained.labels, calibration).eval()
     # Beside its destination, so that the last step is an atomic rename.
     with TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
         draft = Path(folder) / path.name
         trace(tagger, config.n_fft, draft)
-        card = describe(trained, calibration or Calibration.default(trained.labels), metrics or {}, draft)
+        card = describe(trained, calibration, metrics or {}, draft)
         embed(card, draft)
         check_structure(draft)
         inputs = waveforms(batches, lengths(config.n_fft, config.hop, config.sample_rate))
@@ -150,7 +155,7 @@ def describe(trained: Trained, calibration: Calibration, metrics: dict[str, Any]
         tag_thresholds=calibration.tag_thresholds,
         events=calibration.events,
         self_test=SelfTest(SelfTest.encode(samples), tuple(float(tag) for tag in tags[0])),
-        training=trained.training | {"calibration": calibration.source},
+        training=trained.training | {"calibration": calibration.to_card()},
         metrics=metrics,
     )
 

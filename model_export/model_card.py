@@ -1,11 +1,31 @@
 """MODEL_CARD.md, written from the card inside the graph alone, so that its numbers cannot drift."""
 
+from dataclasses import astuple
 from typing import Any
 
-from model_export.evaluation.report import set_markdown, table
+from model_export.calibration import Calibration
+from model_export.evaluation.markdown import set_markdown, summary
+from model_export.evaluation.report import table
 from model_export.licences import TRAINING_RECORDINGS
 from service.engine.card import ModelCard
 
+_PAPER = "Xu, Kong, Huang, Wang and Plumbley (Interspeech 2017)"
+_SYSTEMS = {
+    "att_loc_cgrnn": f"The ATT-LOC CGRNN of {_PAPER}: attention and localization",
+    "att_cgrnn": f"The CGRNN with attention alone of {_PAPER}, Eq. 3-5: its localization is uniform",
+    "cgrnn": f"The chunk-level CGRNN of {_PAPER}, Eq. 1-2: no attention, no localization",
+    "mel_cnn": "The CNN on context windows after Cakir et al. (2016): no attention, no localization",
+    "cqt_cnn": "The parallel CNN on constant-Q bands after Lidy and Schindler (2016): no attention, no "
+    "localization",
+    "dae_dnn": "The DNN on denoising auto-encoder features after Xu et al. (2017): no attention, no "
+    "localization",
+    "gmm": "The GMM on MFCC of the DCASE 2016 baseline: no attention, no localization",
+}
+_OWN_RECORDINGS = """\
+Trained on recordings with chunk-level labels, listed below. Whatever these do not hold was not learned."""
+_OWN_LIMITS = """\
+- The figures are of the recordings named above each table; expect worse elsewhere.
+- When sounds occur was never told in training."""
 _WHAT_IT_IS_NOT = """\
 **This model was not trained on CHiME-Home**, whose audio was not at hand. It was trained on mixtures
 simulated from real isolated recordings and measured or simulated rooms, and the figures below are of
@@ -13,7 +33,15 @@ such mixtures. No equal error rate here can be put beside those of the paper or 
 _HOW_MEASURED = """\
 Measured on the exported graph through the engine that serves it. EER: equal error rate as the DCASE 2016
 script computes it. F1 of segments of 1 s and 100 ms; of events with a collar of 200 ms; of intersections
-of one half. In brackets: 95 % bootstrap intervals over chunks."""
+of one half. Calibration error: the distance between a score and how often it is right, mean over ten
+bins. In brackets: 95 % bootstrap intervals over chunks."""
+_PROBABILITIES = """\
+A score p is meant to be right p of the times; it comes from the network's O'' (Eq. 8) by
+p = sigmoid(a logit(O'') + b). The presence of a frame comes from O'(t) (Eq. 7), times a gate that is one half
+where p is at the tag's threshold and steep around it, by sigmoid(c logit(...) + d). All four numbers were
+fitted on the same validation sets as the thresholds and are part of the graph: `tags` and `presence`
+are p and the frame's probability. How often a tag occurs elsewhere shifts b; rankings do not depend on
+it. a, b, c, d:"""
 _LIMITS = """\
 - Every figure is of simulated mixtures: the recordings are real, their meeting in one room is not. Expect
   worse in a real living room, and choose the thresholds anew where labelled recordings of the place are
@@ -26,7 +54,8 @@ _LIMITS = """\
 - Percussive sounds are kitchen ware, knocks on one phone, billiard balls and indoor steps.
 - The truth of *when* a sound occurs comes from automatic activity detection on the dry recordings; the
   decay of a room counts as inactive.
-- Scores rank; they are no calibrated probabilities, and depend on how frequent a tag is among the mixtures.
+- Scores are calibrated on mixtures of the validation split: they hold for sounds about as frequent as there
+  (each tag in about three of ten chunks), and somewhat less on ways of mixing not seen.
 - The softmax over labels (Eq. 6) lets simultaneous sounds compete for each frame: where two overlap, the
   weaker one's presence is low."""
 
@@ -38,13 +67,15 @@ def render(card: ModelCard, version: str) -> str:
         card: as embedded in the graph, its `metrics` a report of `python -m model_export evaluate`.
         version: of the file that holds it, see `file_version`.
     """
+    own = _own_recordings(card.training)
+    name = card.training.get("config", {}).get("network", {}).get("name", card.name)
     parts = [
         f"# Model card: {card.name}",
         "Written by `python -m model_export card` from the document inside the graph; not edited by hand.",
-        _WHAT_IT_IS_NOT,
+        _OWN_RECORDINGS if own else _WHAT_IT_IS_NOT,
         "## What it is",
-        f"The ATT-LOC CGRNN of Xu, Kong, Huang, Wang and Plumbley (Interspeech 2017): waveform of "
-        f"{card.sample_rate / 1000:g} kHz in, chunk-level tags, attention, localization and presence out. "
+        f"{_SYSTEMS.get(name, f'The network `{name}`')}. Waveform of {card.sample_rate / 1000:g} kHz in, "
+        f"chunk-level tags, attention, localization and presence out. "
         f"Chunks of {card.window_seconds:g} s, {card.n_fft}-sample frames every {card.hop} samples, "
         f"{card.n_mels} mel bands.",
         f"Version `{version}`: so the service's answers name the file, by the first digits of its SHA-256.",
@@ -58,19 +89,24 @@ def render(card: ModelCard, version: str) -> str:
         *_training(card.training),
         "## Decisions taken on validation",
         *_decisions(card),
-        "## Limits",
-        _LIMITS,
-        "## Licences of the training recordings",
-        "The audio itself is not distributed here.",
-        table(("origin", "where", "terms", "used for"), [tuple(licence) for licence in TRAINING_RECORDINGS]),
     ]
+    if "discussion" in card.metrics:
+        parts += ["## What goes wrong", card.metrics["discussion"]]
+    parts += ["## Limits", _OWN_LIMITS if own else _LIMITS]
+    if not own:
+        origins = [tuple(licence) for licence in TRAINING_RECORDINGS]
+        parts += [
+            "## Licences of the training recordings",
+            "The audio itself is not distributed here.",
+            table(("origin", "where", "terms", "used for"), origins),
+        ]
     return "\n\n".join(parts) + "\n"
 
 
 def _figures(metrics: dict[str, Any]) -> list[str]:
     if not metrics:
         return ["Nothing was measured on this graph."]
-    parts = [_HOW_MEASURED]
+    parts = [_HOW_MEASURED, *summary(metrics)]
     for name, figures in metrics["sets"].items():
         parts += [f"### {name}", set_markdown(figures)]
     return parts
@@ -81,15 +117,15 @@ def _training(training: dict[str, Any]) -> list[str]:
         return ["Nothing is recorded."]
     data = training.get("data", {})
     sets = [
-        (role, name, manifest["split"], manifest["style"]["name"], manifest["count"], manifest["seed"])
+        (role, name, manifest["split"], manifest["style"]["name"], manifest["count"], manifest["seed"] or "-")
         for role in ("train", "validation")
         for name, manifest in data.get(role, {}).items()
     ]
     parts = list(training.get("notes", []))
     if sets:
         parts += [
-            "Mixtures of 4 s, their truth never shown to training; shipped is the checkpoint of the lowest "
-            "mean EER over the validation sets.",
+            "Chunks of which training saw the labels alone, never when a sound occurs; shipped is the "
+            "checkpoint of the lowest mean EER over the validation sets.",
             table(("for", "set", "split", "style", "chunks", "seed"), sets),
             _commands(data),
         ]
@@ -103,8 +139,7 @@ def _training(training: dict[str, Any]) -> list[str]:
 def _commands(data: dict[str, Any]) -> str:
     """What makes the sets, the checkpoint and this page, for a shell."""
     lines = [
-        f"python -m model_export mixtures --split {manifest['split']} --style {manifest['style']['name']} "
-        f"--count {manifest['count']} --seed {manifest['seed']} --out data/{name}"
+        _command(name, manifest)
         for role in ("train", "validation")
         for name, manifest in data.get(role, {}).items()
     ]
@@ -118,6 +153,24 @@ def _commands(data: dict[str, Any]) -> str:
         + "\n".join(lines)
         + "\n```\n\n`config.json` holds the settings below that are not defaults."
     )
+
+
+def _command(name: str, manifest: dict[str, Any]) -> str:
+    """What makes one set."""
+    if "table" in manifest:
+        return f"python -m model_export recordings {manifest['table']} --out data/{name}"
+    if manifest["style"]["name"] == "recordings":
+        return f"# {name}: chunks of {manifest['split']}, see `python -m model_export reproduce --help`"
+    return (
+        f"python -m model_export mixtures --split {manifest['split']} --style {manifest['style']['name']} "
+        f"--count {manifest['count']} --seed {manifest['seed']} --out data/{name}"
+    )
+
+
+def _own_recordings(training: dict[str, Any]) -> bool:
+    """Whether it was trained on anything but mixtures."""
+    sets = training.get("data", {}).get("train", {}).values()
+    return any(manifest["style"]["name"] == "recordings" for manifest in sets)
 
 
 def _brief(value: Any) -> str:
@@ -143,4 +196,12 @@ def _decisions(card: ModelCard) -> list[str]:
         for code, decoder in card.events.items()
     ]
     head = ("tag", "tag threshold", "onset", "offset", "median s", "gap s", "shortest s")
-    return [f"Decided on: {source.get('decided_on', 'nothing')}.", table(head, rows)]
+    parts = [f"Decided on: {source.get('decided_on', 'nothing')}.", table(head, rows)]
+    calibration = Calibration.of_card(card)
+    if calibration.tags:
+        slopes = [
+            (code, *(f"{number:.3f}" for of in (tag, calibration.frames[code]) for number in astuple(of)))
+            for code, tag in calibration.tags.items()
+        ]
+        parts += [_PROBABILITIES, table(("tag", "a", "b", "c", "d"), slopes)]
+    return parts

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from model_export.data.mixture_set import MixtureSetError, read_truth, read_weak_set
+from model_export.data.mixture_set import MixtureSetError, Truth, read_truth, read_weak_set
 from model_export.metrics import frame_edges
 from service.engine.analysis import Event
 from service.engine.bundle import Bundle
@@ -17,7 +17,7 @@ from service.engine.card import EventDecoder
 from service.engine.events import decode
 
 _BATCH = 2  # pairs run fastest on a CPU
-_FULL_SCALE = 32768.0
+FULL_SCALE = np.float32(32768)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class Answers:
         labels: codes of the scored labels, the order of every last axis below.
         present: (chunks, labels) bool, the weak labels.
         tags: (chunks, labels) float32, O''.
-        active: (chunks, frames, labels) bool, the truth no training saw.
+        active: (chunks, frames, labels) bool, the truth no training saw; None where nobody knows it.
         presence: (chunks, frames, labels) float32, O'(t).
         attention: (chunks, frames) float32, Z_att(t).
         localization: (chunks, frames, labels) float32, Z_loc(t).
@@ -42,7 +42,7 @@ class Answers:
     labels: tuple[str, ...]
     present: NDArray[np.bool_]
     tags: NDArray[np.float32]
-    active: NDArray[np.bool_]
+    active: NDArray[np.bool_] | None
     presence: NDArray[np.float32]
     attention: NDArray[np.float32]
     localization: NDArray[np.float32]
@@ -57,6 +57,17 @@ class Answers:
     def name(self) -> str:
         """Of the set: its folder's."""
         return self.folder.name
+
+    @property
+    def known(self) -> NDArray[np.bool_]:
+        """`active`, for who cannot do without.
+
+        Raises:
+            MixtureSetError: it is unknown.
+        """
+        if self.active is None:
+            raise MixtureSetError(f"{self.folder} does not tell when sounds occur: it has no truth.npz")
+        return self.active
 
     @property
     def edges(self) -> NDArray[np.float64]:
@@ -76,7 +87,10 @@ class Answers:
 
 
 def pooled(parts: Sequence[Answers]) -> Answers:
-    """The chunks of several sets as one: equally long, answered by one graph."""
+    """The chunks of several sets as one: equally long, answered by one graph.
+
+    Their truth in time is unknown where that of one of them is.
+    """
     first = parts[0]
 
     def joined(name: str) -> NDArray[Any]:
@@ -87,7 +101,7 @@ def pooled(parts: Sequence[Answers]) -> Answers:
         folder=Path(" + ".join(part.name for part in parts)),
         present=joined("present"),
         tags=joined("tags"),
-        active=joined("active"),
+        active=None if any(part.active is None for part in parts) else joined("active"),
         presence=joined("presence"),
         attention=joined("attention"),
         localization=joined("localization"),
@@ -99,14 +113,15 @@ def answer(bundle: Bundle, folder: Path, limit: int | None = None) -> Answers:
 
     Args:
         bundle: the graph.
-        folder: written by `python -m model_export mixtures`.
+        folder: written by `python -m model_export mixtures`, or by `recordings`.
         limit: only the first so many chunks.
 
     Raises:
         MixtureSetError: the folder is incomplete, or framed or labelled otherwise than the graph.
     """
     card = bundle.card
-    weak, truth = read_weak_set(folder), read_truth(folder)
+    weak = read_weak_set(folder)
+    truth = read_truth(folder) if (folder / "truth.npz").exists() else None
     if weak.manifest["sample_rate"] != card.sample_rate:
         raise MixtureSetError(
             f"{folder} is at {weak.manifest['sample_rate']} Hz, the graph at {card.sample_rate}"
@@ -114,19 +129,11 @@ def answer(bundle: Bundle, folder: Path, limit: int | None = None) -> Answers:
     codes = [label.code for label in card.labels]
     scored = [column for column, label in enumerate(card.labels) if label.scored]
     labels = tuple(codes[column] for column in scored)
-    missing = set(labels) - set(truth.tags)
-    if missing:
-        raise MixtureSetError(
-            f"{folder} has no truth for the labels {sorted(missing)}, only {list(truth.tags)}"
-        )
     waveforms = weak.waveforms[:limit]
     samples = waveforms.shape[1]
-    if truth.active.shape[1] != card.frames(samples):
-        raise MixtureSetError(
-            f"{folder} has {truth.active.shape[1]} frames a chunk, the graph makes {card.frames(samples)}"
-        )
+    active = None if truth is None else _active(truth, folder, labels, card.frames(samples))[:limit]
     outputs = [
-        bundle.run(waveforms[start : start + _BATCH].astype(np.float32) / np.float32(_FULL_SCALE))
+        bundle.run(waveforms[start : start + _BATCH].astype(np.float32) / FULL_SCALE)
         for start in tqdm(range(0, len(waveforms), _BATCH), folder.name, unit="pair", disable=None)
     ]
     return Answers(
@@ -134,7 +141,7 @@ def answer(bundle: Bundle, folder: Path, limit: int | None = None) -> Answers:
         labels=labels,
         present=weak.targets(codes)[:limit, scored] > 0,
         tags=np.concatenate([out.tags for out in outputs])[:, scored],
-        active=truth.active[:limit][:, :, [truth.tags.index(code) for code in labels]],
+        active=active,
         presence=np.concatenate([out.presence for out in outputs])[:, :, scored],
         attention=np.concatenate([out.attention for out in outputs]),
         localization=np.concatenate([out.localization for out in outputs])[:, :, scored],
@@ -142,3 +149,17 @@ def answer(bundle: Bundle, folder: Path, limit: int | None = None) -> Answers:
         first_s=card.n_fft / 2 / card.sample_rate,
         duration_s=samples / card.sample_rate,
     )
+
+
+def _active(truth: Truth, folder: Path, labels: tuple[str, ...], frames: int) -> NDArray[np.bool_]:
+    """(chunks, frames, labels) of a set's truth, in the graph's order."""
+    missing = set(labels) - set(truth.tags)
+    if missing:
+        raise MixtureSetError(
+            f"{folder} has no truth for the labels {sorted(missing)}, only {list(truth.tags)}"
+        )
+    if truth.active.shape[1] != frames:
+        raise MixtureSetError(
+            f"{folder} has {truth.active.shape[1]} frames a chunk, the graph makes {frames}"
+        )
+    return truth.active[:, :, [truth.tags.index(code) for code in labels]]

@@ -3,15 +3,17 @@
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import cache
 from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from model_export.calibration import DEFAULT_DECODER, Calibration
+from model_export.calibration import DEFAULT_DECODER, Calibration, ScoreCalibration
 from model_export.evaluation.answers import Answers
 from model_export.evaluation.localization import COARSE_S, FINE_S
+from model_export.evaluation.probabilities import fit_frames, fit_tags, with_probabilities
 from model_export.metrics import (
     Spans,
     active_spans,
@@ -24,13 +26,14 @@ from model_export.metrics import (
     segment_counts,
 )
 from service.engine.card import EventDecoder
+from service.engine.events import median_filter
 
 # Quantiles of the presence in truly active frames: where a useful onset threshold can lie.
 _ONSET_QUANTILES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
-_OFFSET_SHARES = (0.4, 0.6, 0.8, 1.0)
-_MEDIANS_S = (0.016, 0.08, 0.176, 0.336)
+_OFFSET_SHARES = (0.3, 0.5, 0.7, 0.85, 1.0)
+_MEDIANS_S = (0.016, 0.08, 0.176, 0.336, 0.56, 0.8)
 _GAPS_S = (0.0, 0.08, 0.16, 0.32, 0.64)
-_MIN_DURATIONS_S = (0.032, 0.08, 0.16, 0.32)
+_MIN_DURATIONS_S = (0.032, 0.1, 0.2, 0.4, 0.6)
 _FINALISTS = 10
 _HEAT_FROM = 400  # chunks: fewer are all tried at once
 
@@ -54,26 +57,43 @@ def label_truth(answers: Answers, column: int) -> list[LabelTruth]:
     """The truth of one label, by chunk."""
     edges, duration_s = answers.edges, answers.duration_s
     truth = []
-    for active in answers.active[:, :, column]:
+    for active in answers.known[:, :, column]:
         spans = active_spans(active, edges)
         coarse = segment_activity(spans, duration_s, COARSE_S)
         truth.append(LabelTruth(spans, coarse, segment_activity(spans, duration_s, FINE_S)))
     return truth
 
 
-def fit(answers: Answers) -> Calibration:
-    """Choose every label's tag threshold and event decoder.
+def fit(answers: Answers, timed: Answers | None = None) -> Calibration:
+    """Choose every label's probabilities, and for these its tag threshold and event decoder.
 
     Args:
-        answers: to validation mixtures.
+        answers: to validation sets, of a graph without calibration.
+        timed: those of them whose truth is known in time; all if None. If it is known of none, decoders
+            are chosen so that chunks with an event are those with the tag, and nothing is known about when.
     """
-    thresholds, decoders, reached = {}, {}, {}
-    for column, label in enumerate(tqdm(answers.labels, "calibrate", unit="label", disable=None)):
-        thresholds[label], tag_f1 = best_threshold(answers.present[:, column], answers.tags[:, column])
-        decoders[label], event_score = best_decoder(answers, column)
-        reached[label] = {"tag_f1": round(tag_f1, 4), "event_objective": round(event_score, 4)}
-    source = {"decided_on": answers.name, "chunks": len(answers), "reached": reached}
-    return Calibration(thresholds, decoders, source)
+    timed = timed or answers
+    tags = fit_tags(answers)
+    thresholds, reached = {}, {}
+    for column, label in enumerate(answers.labels):
+        scores = answers.tags[:, column]
+        chances = tags[label].probability(scores) if label in tags else scores
+        thresholds[label], tag_f1 = best_threshold(answers.present[:, column], chances)
+        reached[label] = {"tag_f1": round(tag_f1, 4)}
+    gated = Calibration(thresholds, {}, {}, tags, dict.fromkeys(tags, ScoreCalibration(1.0, 0.0)))
+    frames = fit_frames(timed, gated)
+    timed = with_probabilities(timed, replace(gated, frames=frames))
+    decoders = {}
+    for column, label in enumerate(tqdm(timed.labels, "calibrate", unit="label", disable=None)):
+        decoders[label], event_score = best_decoder(timed, column)
+        reached[label]["event_objective"] = round(event_score, 4)
+    source = {
+        "decided_on": answers.name,
+        "chunks": len(answers),
+        "chunks_known_in_time": 0 if timed.active is None else len(timed),
+        "reached": reached,
+    }
+    return Calibration(thresholds, decoders, source, tags, frames)
 
 
 def best_threshold(truth: NDArray[np.bool_], scores: NDArray[np.float32]) -> tuple[float, float]:
@@ -106,13 +126,17 @@ def best_decoder(answers: Answers, column: int) -> tuple[EventDecoder, float]:
         column: of the label.
 
     Returns:
-        The decoder and its `event_objective`; the default and NaN for a label that never occurs.
+        The decoder and its `event_objective`; the default and NaN for a label that never occurs. Without
+        truth in time, that of `weak_decoder`.
     """
+    if answers.active is None:
+        return weak_decoder(answers, column), float("nan")
     in_truth = answers.presence[:, :, column][answers.active[:, :, column]]
     if len(in_truth) == 0:
         return DEFAULT_DECODER, float("nan")
     truth = label_truth(answers, column)
-    onsets = np.unique(np.quantile(in_truth, _ONSET_QUANTILES).round(4))
+    # Rounded, but not up: above the largest presence no event begins.
+    onsets = np.unique((np.quantile(in_truth, _ONSET_QUANTILES) * (1 - 1e-4)).round(6))
     onsets = onsets[onsets > 0]
     if len(onsets) == 0:  # a presence of nothing but zeros
         return DEFAULT_DECODER, 0.0
@@ -121,12 +145,21 @@ def best_decoder(answers: Answers, column: int) -> tuple[EventDecoder, float]:
     return max(first, second, key=lambda found: found[1])
 
 
+def weak_decoder(answers: Answers, column: int) -> EventDecoder:
+    """The default with the onset threshold at which chunks with an event are best those with the tag."""
+    width = round(DEFAULT_DECODER.median_s / answers.hop_s)
+    peaks = np.array([median_filter(curve, width).max() for curve in answers.presence[:, :, column]])
+    onset, _ = best_threshold(answers.present[:, column], peaks)
+    share = DEFAULT_DECODER.offset_threshold / DEFAULT_DECODER.onset_threshold
+    return replace(DEFAULT_DECODER, onset_threshold=onset, offset_threshold=onset * share)
+
+
 def _thresholds(onsets: list[float]) -> Iterator[EventDecoder]:
     for onset, share, median_s in product(onsets, _OFFSET_SHARES, _MEDIANS_S):
         yield replace(
             DEFAULT_DECODER,
             onset_threshold=onset,
-            offset_threshold=round(onset * share, 4),
+            offset_threshold=round(onset * share, 6),
             median_s=median_s,
         )
 
@@ -145,8 +178,18 @@ def best_of(
     """
     candidates = list(decoders)
 
+    @cache
+    def smoothed(median_s: float) -> Answers:
+        """Their curves after the filter, which costs more than all the rest and is the same for many."""
+        width = round(median_s / answers.hop_s)
+        presence = answers.presence.copy()
+        presence[:, :, column] = [median_filter(curve, width) for curve in presence[:, :, column]]
+        return replace(answers, presence=presence)
+
     def objective(decoder: EventDecoder, step: int) -> float:
-        return event_objective(answers, column, truth, decoder, range(0, len(truth), step))
+        chunks = range(0, len(truth), step)
+        without = replace(decoder, median_s=0.0)
+        return event_objective(smoothed(decoder.median_s), column, truth, without, chunks)
 
     if len(candidates) > _FINALISTS and len(truth) >= _HEAT_FROM:
         candidates.sort(key=lambda decoder: -objective(decoder, 4))

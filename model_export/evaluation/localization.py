@@ -75,7 +75,7 @@ def true_spans(answers: Answers) -> list[list[Spans]]:
     edges = answers.edges
     return [
         [active_spans(active[:, column], edges) for column in range(active.shape[1])]
-        for active in answers.active
+        for active in answers.known
     ]
 
 
@@ -134,7 +134,7 @@ def localization_figures(
     return LocalizationFigures(
         labels={
             label: PlaceFigures(
-                frames=int(answers.active[:, :, column].sum()),
+                frames=int(answers.known[:, :, column].sum()),
                 frame_auc=areas[column],
                 segment_f1=segment[column],
                 fine_segment_f1=fine_segment[column],
@@ -176,12 +176,12 @@ def _segments(
 
 def _frame_areas(answers: Answers, replicates: int, seed: int) -> list[Interval]:
     """Frame-level area under the ROC for each label, and last the mean; chunks are resampled, not frames."""
-    chunks, frames, columns = answers.active.shape
+    chunks, frames, columns = answers.known.shape
     ranked = []
     for column in range(columns):
         scores = answers.presence[:, :, column].ravel()
         order = np.argsort(-scores, kind="stable")  # once: sorting what is sorted is nearly free
-        ranked.append((answers.active[:, :, column].ravel()[order], scores[order], order // frames))
+        ranked.append((answers.known[:, :, column].ravel()[order], scores[order], order // frames))
 
     def figures(index: NDArray[np.intp]) -> list[float]:
         weights = np.bincount(index, minlength=chunks).astype(np.float64)

@@ -1,5 +1,6 @@
 """Curves that belong to a report."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +8,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from model_export.evaluation.answers import Answers
-from model_export.metrics import equal_error_rate, roc_points
+from model_export.metrics import equal_error_rate, expected_calibration_error, roc_points
 from model_export.palette import label_colours
 
 _BINS = 10
@@ -31,17 +32,49 @@ def draw_roc(answers: Answers, path: Path) -> None:
     figure.savefig(path, dpi=130)
 
 
-def draw_reliability(answers: Answers, path: Path) -> None:
-    """How often a score is right, against the score, over each label's chunks."""
-    figure = Figure(figsize=(5.4, 5.0), layout="constrained")
-    axes = figure.add_subplot()
-    axes.plot([0, 1], [0, 1], color="0.8", linewidth=1)
-    for column, (label, colour) in enumerate(label_colours(answers.labels).items()):
-        mean_score, share = reliability(answers.present[:, column], answers.tags[:, column])
-        axes.plot(mean_score, share, color=colour, marker="o", markersize=4, label=label)
-    axes.set(xlabel="score", ylabel="share of chunks that have the tag", title=f"{answers.name}, reliability")
-    axes.set(xlim=(0, 1), ylim=(0, 1), aspect="equal")
-    axes.legend(loc="upper left", frameon=False, ncols=2)
+def draw_reliability(answers: Answers, raw: NDArray[np.float32], path: Path) -> None:
+    """How often a score is right, against the score, over each label's chunks; before calibration and after.
+
+    Args:
+        answers: as served.
+        raw: (chunks, labels), O''.
+        path: to write.
+    """
+    figure = Figure(figsize=(10.4, 5.0), layout="constrained")
+    panels = (("before calibration", raw), ("as served", answers.tags))
+    for axes, (name, scores) in zip(figure.subplots(1, 2), panels, strict=True):
+        axes.plot([0, 1], [0, 1], color="0.8", linewidth=1)
+        for column, (label, colour) in enumerate(label_colours(answers.labels).items()):
+            truth = answers.present[:, column]
+            error = expected_calibration_error(truth, scores[:, column])
+            mean_score, share = reliability(truth, scores[:, column])
+            axes.plot(
+                mean_score, share, color=colour, marker="o", markersize=4, label=f"{label}  ECE {error:.3f}"
+            )
+        axes.set(xlabel="score", ylabel="share of chunks that have the tag", title=f"{answers.name}, {name}")
+        axes.set(xlim=(0, 1), ylim=(0, 1), aspect="equal")
+        axes.legend(loc="upper left", frameon=False, ncols=2)
+    figure.savefig(path, dpi=130)
+
+
+def draw_faithfulness(curves: Mapping[str, Mapping[str, Sequence[float]]], path: Path) -> None:
+    """What is left of the scores while frames are silenced, a panel a set.
+
+    Args:
+        curves: by set, the `curves` of its `FaithfulnessFigures`.
+        path: to write.
+    """
+    figure = Figure(figsize=(4.6 * len(curves), 4.2), layout="constrained")
+    styles = {"most": ("black", "most attended first"), "random": ("0.6", "in random order")}
+    styles |= {"least": ("tab:blue", "least attended first")}
+    for axes, (name, of) in zip(
+        figure.subplots(1, len(curves), squeeze=False, sharey=True)[0], curves.items(), strict=True
+    ):
+        for order, (colour, label) in styles.items():
+            axes.plot(of["shares"], of[order], color=colour, marker="o", markersize=3, label=label)
+        axes.set(xlabel="share of frames silenced", title=name, xlim=(0, 1), ylim=(0, None))
+        axes.legend(frameon=False)
+    figure.axes[0].set_ylabel("share of the score left")
     figure.savefig(path, dpi=130)
 
 

@@ -1,13 +1,19 @@
-"""Figures as a document: JSON to keep, Markdown to read."""
+"""Figures as a document: JSON to keep; `markdown` makes pages of it."""
 
 import dataclasses
 import math
 from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+from model_export.calibration import Calibration
 from model_export.data.mixture_set import read_weak_set
 from model_export.evaluation.answers import Answers
+from model_export.evaluation.faithfulness import faithfulness_curves, faithfulness_figures
 from model_export.evaluation.localization import localization_figures
+from model_export.evaluation.probabilities import without_probabilities
+from model_export.evaluation.speakers import speaker_figures
 from model_export.evaluation.tagging import tagging_figures
 from model_export.graph_file import graph_digest
 from model_export.revision import revision
@@ -16,33 +22,104 @@ from service.engine.bundle import Bundle
 Document = dict[str, Any]
 
 
-def measure(bundle: Bundle, answers: Iterable[Answers], replicates: int = 1000, seed: int = 0) -> Document:
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """How much is measured.
+
+    Attributes:
+        replicates: of the bootstrap.
+        seed: of the bootstrap.
+        silenced: chunks of each set on which the attention's faithfulness is tried.
+        sources: the corpus' table of recordings, for rows by speaker; None if it is not at hand.
+    """
+
+    replicates: int = 1000
+    seed: int = 0
+    silenced: int = 0
+    sources: Path | None = None
+
+
+def measure(bundle: Bundle, answers: Iterable[Answers], extent: Extent | None = None) -> Document:
     """The report on a graph: see `set_figures` for what each of `sets` holds.
 
     Args:
         bundle: the graph.
-        answers: its answers, one for each set of mixtures.
-        replicates: of the bootstrap.
-        seed: of the bootstrap.
+        answers: its answers, one for each set.
+        extent: how much is measured.
     """
+    extent = extent or Extent()
+    sets = {of.name: set_figures(bundle, of, extent) for of in answers}
     return {
         "graph": {"name": bundle.card.name, "digest": graph_digest(bundle.path)},
         "revision": revision(),
-        "bootstrap": {"replicates": replicates, "seed": seed},
-        "sets": {of.name: set_figures(bundle, of, replicates, seed) for of in answers},
+        "bootstrap": {"replicates": extent.replicates, "seed": extent.seed},
+        "sets": sets,
+        "shift": shift(sets),
     }
 
 
-def set_figures(bundle: Bundle, answers: Answers, replicates: int, seed: int) -> Document:
-    """What was measured on one set: how it was made, the tags and the places."""
-    card = bundle.card
+def set_figures(bundle: Bundle, answers: Answers, extent: Extent) -> Document:
+    """What was measured on one set: how it was made, the tags, the places, the attention, the speakers.
+
+    What could not be measured is null, and `missing` says why.
+    """
+    card, replicates, seed = bundle.card, extent.replicates, extent.seed
     manifest = read_weak_set(answers.folder).manifest
     kept = {key: manifest.get(key) for key in ("split", "count", "seed")}
-    return {
-        "mixtures": kept | {"style": manifest.get("style", {}).get("name")},
-        "tagging": plain(tagging_figures(answers, card.tag_thresholds, replicates, seed)),
-        "localization": plain(localization_figures(answers, card.events, replicates, seed)),
+    missing: list[str] = []
+    raw = without_probabilities(answers, Calibration.of_card(card)).tags
+    figures: Document = {
+        "mixtures": kept | {"style": manifest.get("style", {}).get("name"), "seconds": answers.duration_s},
+        "tagging": plain(tagging_figures(answers, card.tag_thresholds, replicates, seed, raw)),
+        "localization": None,
+        "faithfulness": None,
+        "speakers": None,
+        "missing": missing,
     }
+    if answers.active is None:
+        missing.append("When the sounds occur: the set has chunk-level labels alone, no `truth.npz`.")
+    else:
+        figures["localization"] = plain(localization_figures(answers, card.events, replicates, seed))
+    if extent.silenced:
+        curves = faithfulness_curves(bundle, answers, card.tag_thresholds, extent.silenced, seed)
+        if len(curves):
+            figures["faithfulness"] = plain(faithfulness_figures(curves, replicates, seed))
+        else:
+            missing.append("Faithfulness of the attention: no chunk has a tag that is present and active.")
+    if extent.sources is None:
+        missing.append("Who speaks: the table of the corpus' recordings is not at hand.")
+    elif not (answers.folder / "events.csv").exists():
+        missing.append("Who speaks: the set does not tell which recordings it was mixed from.")
+    else:
+        rows = speaker_figures(answers, extent.sources, card.tag_thresholds, replicates, seed)
+        figures["speakers"] = plain(rows)
+    return figures
+
+
+def shift(sets: dict[str, Document]) -> Document | None:
+    """Validation mixed in ways that were trained on, against the way that never was: means of the figures.
+
+    None unless there are both.
+    """
+    validation = {name: of for name, of in sets.items() if of["mixtures"]["split"] == "validation"}
+    other = [name for name, of in validation.items() if of["mixtures"]["style"] == "shifted"]
+    own = [name for name in validation if name not in other]
+    if not other or not own:
+        return None
+
+    def mean(names: list[str]) -> dict[str, float | None]:
+        found = {}
+        for part, keys in (
+            ("tagging", ("mean_equal_error_rate", "mean_average_precision", "mean_calibration_error")),
+            ("localization", ("mean_frame_auc", "mean_segment_f1", "mean_event_f1")),
+        ):
+            for key in keys:
+                values = [sets[name][part][key]["value"] for name in names if sets[name][part]]
+                known = [value for value in values if value is not None]
+                found[key] = round(sum(known) / len(known), 4) if known else None
+        return found
+
+    return {"own": own, "shifted": other, "own_figures": mean(own), "shifted_figures": mean(other)}
 
 
 def plain(value: Any) -> Any:
@@ -51,83 +128,14 @@ def plain(value: Any) -> Any:
         return {field.name: plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
     if isinstance(value, dict):
         return {key: plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
     if isinstance(value, float):
         return round(value, 4) if math.isfinite(value) else None
     return value
-
-
-def markdown(report: Document) -> str:
-    """The tables of a report."""
-    graph = report["graph"]
-    parts = [
-        f"# {graph['name']}",
-        f"Graph `{graph['digest'][:12]}`, measured by revision `{report['revision']}`. In brackets: 95 % "
-        f"bootstrap intervals over chunks ({report['bootstrap']['replicates']} resamplings).",
-    ]
-    for name, figures in report["sets"].items():
-        parts += [f"## {name}", set_markdown(figures)]
-    return "\n\n".join(parts) + "\n"
-
-
-def set_markdown(figures: Document) -> str:
-    """The two tables of one set."""
-    tags, places = figures["tagging"], figures["localization"]
-    mixtures = figures["mixtures"]
-    described = (
-        f"{tags['chunks']} chunks of 4 s, {mixtures['split']} split, {mixtures['style']} style, "
-        f"seed {mixtures['seed']}."
-    )
-    tagging = table(
-        ("tag", "positives", "EER", "ROC-AUC", "AP", "d'", "threshold", "precision", "recall", "F1"),
-        [
-            (
-                code,
-                of["positives"],
-                _interval(of["equal_error_rate"]),
-                _interval(of["roc_auc"]),
-                _interval(of["average_precision"]),
-                *(_number(of[key]) for key in ("d_prime", "threshold", "precision", "recall", "f1")),
-            )
-            for code, of in tags["labels"].items()
-        ]
-        + [
-            (
-                "**mean**",
-                "",
-                _interval(tags["mean_equal_error_rate"]),
-                _interval(tags["mean_roc_auc"]),
-                _interval(tags["mean_average_precision"]),
-                *("", "", "", ""),
-                _number(tags["mean_f1"]),
-            )
-        ],
-    )
-    keys = ("frame_auc", "segment_f1", "fine_segment_f1", "event_f1", "intersection_f1")
-    localization = table(
-        ("tag", "active frames", "frame AUC", "F1 1 s", "F1 100 ms", "event F1", "intersection F1"),
-        [(code, of["frames"], *(_interval(of[key]) for key in keys)) for code, of in places["labels"].items()]
-        + [("**mean**", "", *(_interval(places[f"mean_{key}"]) for key in keys))],
-    )
-    below = (
-        f"lwlrap {_interval(tags['lwlrap'])}; "
-        f"error rate {_interval(places['segment_error_rate'])} in segments of 1 s, "
-        f"{_interval(places['fine_segment_error_rate'])} of 100 ms; "
-        f"PSDS 1 {_number(places['psds_1'])}, PSDS 2 {_number(places['psds_2'])}."
-    )
-    return "\n\n".join([described, tagging, localization, below])
 
 
 def table(head: tuple[str, ...], rows: list[tuple[Any, ...]]) -> str:
     """A Markdown table."""
     lines = [head, ("---",) * len(head), *rows]
     return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines)
-
-
-def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3f}"
-
-
-def _interval(value: Document) -> str:
-    if value["value"] is None:
-        return "-"
-    return f"{value['value']:.3f} [{_number(value['low'])}, {_number(value['high'])}]"

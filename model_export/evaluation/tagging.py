@@ -13,6 +13,7 @@ from model_export.metrics import (
     bootstrap,
     d_prime,
     equal_error_rate,
+    expected_calibration_error,
     lwlrap,
     mean_defined,
     precision_recall_f1,
@@ -30,6 +31,8 @@ class TagFigures:
     Attributes:
         positives: chunks that have it.
         precision, recall, f1: at the threshold in the graph.
+        calibration_error: expected calibration error of the scores served.
+        raw_calibration_error: the same of the network's O''.
     """
 
     positives: int
@@ -41,6 +44,8 @@ class TagFigures:
     precision: float
     recall: float
     f1: float
+    calibration_error: Interval
+    raw_calibration_error: Interval
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,33 +58,44 @@ class TaggingFigures:
     mean_roc_auc: Interval
     mean_average_precision: Interval
     mean_f1: float
+    mean_calibration_error: Interval
+    mean_raw_calibration_error: Interval
     lwlrap: Interval
 
 
 def tagging_figures(
-    answers: Answers, thresholds: dict[str, float], replicates: int = 1000, seed: int = 0
+    answers: Answers,
+    thresholds: dict[str, float],
+    replicates: int = 1000,
+    seed: int = 0,
+    raw: NDArray[np.float32] | None = None,
 ) -> TaggingFigures:
     """Measure the tags.
 
     Args:
         answers: of the graph.
         thresholds: by label, the score from which it is active.
+        raw: (chunks, labels), O'' before calibration; None where there was none.
         replicates: of the bootstrap over chunks.
         seed: of the bootstrap.
     """
     truth, scores = answers.present, answers.tags
 
-    def intervals(rate: Callable[[NDArray[np.bool_], NDArray[np.float32]], float]) -> list[Interval]:
+    def intervals(
+        rate: Callable[[NDArray[np.bool_], NDArray[np.float32]], float], of: NDArray[np.float32] = scores
+    ) -> list[Interval]:
         """One for each label, and last the mean over labels."""
 
         def figures(chunks: NDArray[np.intp]) -> list[float]:
-            rates = [rate(truth[chunks, c], scores[chunks, c]) for c in range(truth.shape[1])]
+            rates = [rate(truth[chunks, c], of[chunks, c]) for c in range(truth.shape[1])]
             return [*rates, mean_defined(rates)]
 
         return bootstrap(figures, len(answers), replicates, seed)
 
     error_rates, areas = intervals(equal_error_rate), intervals(roc_auc)
     precisions = intervals(average_precision)
+    errors = intervals(expected_calibration_error)
+    raw_errors = errors if raw is None else intervals(expected_calibration_error, raw)
     (ranking,) = bootstrap(
         lambda chunks: [lwlrap(truth[chunks], scores[chunks])],
         len(answers),
@@ -101,6 +117,8 @@ def tagging_figures(
             precision=precision,
             recall=recall,
             f1=f1,
+            calibration_error=errors[column],
+            raw_calibration_error=raw_errors[column],
         )
     return TaggingFigures(
         chunks=len(answers),
@@ -109,5 +127,7 @@ def tagging_figures(
         mean_roc_auc=areas[-1],
         mean_average_precision=precisions[-1],
         mean_f1=mean_defined(figures.f1 for figures in labels.values()),
+        mean_calibration_error=errors[-1],
+        mean_raw_calibration_error=raw_errors[-1],
         lwlrap=ranking,
     )

@@ -5,6 +5,7 @@ that is undefined (a label without positives or without negatives) is NaN, never
 """
 
 from model_export.metrics.bootstrap import Interval, bootstrap, mean_defined
+from model_export.metrics.calibration import expected_calibration_error
 from model_export.metrics.event_based import event_counts
 from model_export.metrics.intersection_based import intersection_counts
 from model_export.metrics.psds import FAST_REACTION, NO_CONFUSION, psds
@@ -48,6 +49,7 @@ __all__ = [
     "equal_error_rate",
     "error_rate",
     "event_counts",
+    "expected_calibration_error",
     "f1",
     "frame_edges",
     "intersection_counts",

@@ -33,7 +33,9 @@ class Tag(Document):
 
     label: str = Field(examples=["c"])
     name: str = Field(examples=["child speech"])
-    score: Probability = Field(description="The largest chunk-level probability O'' (Eq. 8) of any chunk.")
+    score: Probability = Field(
+        description="The largest chunk-level probability (from O'' of Eq. 8) of any chunk."
+    )
     active: bool = Field(description="Whether the score reaches the model's threshold for this label.")
 
 
@@ -64,7 +66,7 @@ class Frames(Document):
     attention: list[Probability] = Field(description="Z_att (Eq. 3): which frames mattered.")
     localization: dict[str, list[Probability]] = Field(description="Z_loc (Eq. 6), by label.")
     presence: dict[str, list[Probability]] = Field(
-        description="O' (Eq. 7), by label; events are decoded from it."
+        description="How surely the sound is heard (from O' of Eq. 7), by label; events are decoded from it."
     )
 
 

@@ -1,6 +1,7 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,8 +21,9 @@ from model_export.evaluation.answers import Answers, answer, pooled
 from model_export.evaluation.dcase import ScoreFileError, dcase_error_rates
 from model_export.evaluation.fitting import best_of, best_threshold, event_objective, fit, label_truth
 from model_export.evaluation.localization import found_spans, localization_figures, true_spans
+from model_export.evaluation.markdown import markdown
 from model_export.evaluation.plots import reliability
-from model_export.evaluation.report import markdown, measure, plain
+from model_export.evaluation.report import Extent, measure, plain, shift
 from model_export.evaluation.tagging import tagging_figures
 from model_export.frontend import FrontEndConfig
 from model_export.graph_file import graph_digest, read_card
@@ -48,7 +50,7 @@ def perfect(answers: Answers) -> Answers:
     return replace(
         answers,
         tags=answers.present.astype(np.float32),
-        presence=answers.active.astype(np.float32),
+        presence=answers.known.astype(np.float32),
     )
 
 
@@ -64,7 +66,7 @@ def test_answers_are_the_graphs_for_each_chunk_alone(
         assert answers.attention[chunk] == pytest.approx(alone.attention[0], abs=1e-6)
         expected = [code in weak.labels[chunk] for code in answers.labels]
         assert answers.present[chunk].tolist() == expected
-    assert (answers.active == truth.active).all()
+    assert (answers.known == truth.active).all()
     assert answers.edges[[0, -1]].tolist() == [0.0, 1.0]
 
 
@@ -72,16 +74,16 @@ def test_a_limit_takes_the_first_chunks(bundle: Bundle, mixtures: Path, answers:
     few = answer(bundle, mixtures, limit=3)
     assert len(few) == 3
     assert few.tags == pytest.approx(answers.tags[:3], abs=1e-6)
-    assert len(few.active) == len(few.present) == 3
+    assert len(few.known) == len(few.present) == 3
 
 
 def test_pooled_sets_keep_every_chunk_in_order(answers: Answers) -> None:
     together = pooled([answers, perfect(answers)])
     assert len(together) == 2 * len(answers)
     assert together.name == "tiny-set + tiny-set"
-    assert (together.active[len(answers) :] == answers.active).all()
+    assert (together.known[len(answers) :] == answers.known).all()
     assert (together.tags[: len(answers)] == answers.tags).all()
-    assert (together.presence[len(answers) :] == answers.active).all()
+    assert (together.presence[len(answers) :] == answers.known).all()
 
 
 def test_a_set_of_another_rate_is_refused(bundle: Bundle, mixtures: Path, tmp_path: Path) -> None:
@@ -131,9 +133,9 @@ def test_found_spans_are_the_events_served(answers: Answers) -> None:
 
 def test_frame_auc_is_over_all_frames_of_all_chunks(answers: Answers) -> None:
     figures = localization_figures(answers, dict.fromkeys(answers.labels, DEFAULT_DECODER), replicates=3)
-    expected = roc_auc(answers.active[:, :, 2].ravel(), answers.presence[:, :, 2].ravel())
+    expected = roc_auc(answers.known[:, :, 2].ravel(), answers.presence[:, :, 2].ravel())
     assert figures.labels["f"].frame_auc.value == pytest.approx(expected)
-    assert figures.labels["f"].frames == answers.active[:, :, 2].sum()
+    assert figures.labels["f"].frames == answers.known[:, :, 2].sum()
 
 
 @given(st.lists(st.tuples(st.booleans(), st.integers(0, 10)), min_size=1, max_size=25))
@@ -190,15 +192,68 @@ def test_reliability_by_hand() -> None:
 
 
 def test_a_report_is_json_and_readable(bundle: Bundle, answers: Answers) -> None:
-    report = measure(bundle, [answers], replicates=5)
+    report = measure(bundle, [answers], Extent(replicates=5))
     assert json.loads(json.dumps(report, allow_nan=False)) == report
     assert report["graph"]["digest"] == graph_digest(bundle.path)
     figures = report["sets"]["tiny-set"]
-    assert figures["mixtures"] == {"split": "validation", "count": 16, "seed": 0, "style": "tiny"}
+    made = {"split": "validation", "count": 16, "seed": 0, "style": "tiny", "seconds": 1.0}
+    assert figures["mixtures"] == made
     text = markdown(report)
     rate = figures["tagging"]["labels"]["c"]["equal_error_rate"]
     assert f"{rate['value']:.3f} [{rate['low']:.3f}, {rate['high']:.3f}]" in text
     assert plain(float("nan")) is None
+
+
+def test_recordings_without_truth_in_time_are_measured_as_far_as_they_go(
+    bundle: Bundle, mixtures: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "own"
+    folder.mkdir()
+    for name in ("waveforms.npy", "labels.csv", "manifest.json"):
+        (folder / name).write_bytes((mixtures / name).read_bytes())
+    manifest = json.loads((folder / "manifest.json").read_text())
+    own = {"split": "own", "style": {"name": "recordings"}, "seed": None}
+    (folder / "manifest.json").write_text(json.dumps(manifest | own))
+    out = tmp_path / "report"
+    run = CliRunner().invoke(
+        app(),
+        ["evaluate", str(folder), "--model", str(bundle.path), "--out", str(out), "--replicates", "3"],
+        catch_exceptions=False,
+    )
+    assert "recordings (own)" in run.output
+    assert "chunk-level labels alone" in run.output
+    assert "which recordings it was mixed from" in run.output or "table of the corpus" in run.output
+    figures = json.loads((out / "report.json").read_text())["sets"]["own"]
+    assert figures["localization"] is None
+    assert figures["tagging"]["chunks"] == 16
+    calibrated = CliRunner().invoke(
+        app(),
+        ["calibrate", str(folder), "--model", str(bundle.path), "--out", str(out / "calibration.json")],
+        catch_exceptions=False,
+    )
+    assert calibrated.exit_code == 0
+    assert set(Calibration.read(out / "calibration.json").events) == {*"bcfmopv"}
+    with pytest.raises(MixtureSetError, match=r"no truth\.npz"):
+        localization_figures(answer(bundle, folder), bundle.card.events, 2)
+
+
+def test_the_shift_is_the_difference_of_validation_sets() -> None:
+    def of(style: str, rate: float, split: str = "validation") -> dict[str, Any]:
+        keys = ("mean_equal_error_rate", "mean_average_precision", "mean_calibration_error")
+        return {
+            "mixtures": {"split": split, "style": style},
+            "tagging": {key: {"value": rate} for key in keys},
+            "localization": None,
+        }
+
+    sets = {"a": of("standard", 0.1), "b": of("hard", 0.2), "c": of("shifted", 0.4)}
+    found = shift(sets | {"d": of("hard", 0.9, "test")})
+    assert found is not None
+    assert (found["own"], found["shifted"]) == (["a", "b"], ["c"])
+    assert found["own_figures"]["mean_equal_error_rate"] == pytest.approx(0.15)
+    assert found["shifted_figures"]["mean_equal_error_rate"] == 0.4
+    assert found["own_figures"]["mean_frame_auc"] is None
+    assert shift({"a": of("standard", 0.1)}) is None
 
 
 @pytest.mark.corpus
@@ -248,6 +303,7 @@ def test_release_goes_from_a_checkpoint_to_a_graph_with_its_card(tmp_path: Path,
     }
     torch.save(stored, tmp_path / "best.ckpt")
     graph = tmp_path / "weights" / "model.onnx"
+    (tmp_path / "failures.md").write_text("Everything goes wrong.\n")
     run = CliRunner().invoke(
         app(),
         [
@@ -258,6 +314,7 @@ def test_release_goes_from_a_checkpoint_to_a_graph_with_its_card(tmp_path: Path,
             *("--out", str(graph)),
             *("--reports", str(tmp_path / "reports")),
             *("--replicates", "10", "--note", "A network that learned nothing."),
+            *("--silenced", "2", "--discussion", str(tmp_path / "failures.md")),
         ],
         catch_exceptions=False,
     )
@@ -268,7 +325,8 @@ def test_release_goes_from_a_checkpoint_to_a_graph_with_its_card(tmp_path: Path,
     assert card.events == calibration.events
     assert card.tag_thresholds == calibration.tag_thresholds
     report = json.loads((tmp_path / "reports" / "report.json").read_text())
-    assert card.metrics == report
+    assert card.metrics == report | {"discussion": "Everything goes wrong."}
+    assert Calibration.of_card(card) == calibration
     page = (graph.parent / "MODEL_CARD.md").read_text()
     assert "not trained on CHiME-Home" in page
     assert "A network that learned nothing." in page
@@ -276,6 +334,9 @@ def test_release_goes_from_a_checkpoint_to_a_graph_with_its_card(tmp_path: Path,
     rate = report["sets"]["tiny-set"]["tagging"]["mean_equal_error_rate"]["value"]
     assert f"{rate:.3f} [" in page
     assert "kitchen20" in page
+    assert "The ATT-LOC CGRNN of Xu" in page
+    assert "## What goes wrong\n\nEverything goes wrong." in page
+    assert f"Version `{Bundle.load(graph, device='cpu').version}`" in page
 
     other = tmp_path / "other.onnx"
     with torch.no_grad():

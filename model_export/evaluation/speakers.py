@@ -1,0 +1,157 @@
+"""Who is told: child speech by age, and children against women where no recording channel gives them away.
+
+All children, and part of the adults, come from one corpus of read speech. A network may learn the channel
+for the child, so both are compared within it.
+"""
+
+import csv
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model_export.data.mixture_set import MixtureSetError
+from model_export.evaluation.answers import Answers
+from model_export.metrics import Interval, bootstrap, equal_error_rate, roc_auc
+
+CHILD, WOMAN = "c", "f"
+HARD_CHILD = "c_hard"
+_BANDS = (("up to 8", 0, 8), ("9 and 10", 9, 10), ("11 and 12", 11, 12))
+_LEAST_CHUNKS = 10  # fewer have no error rate worth printing
+
+
+@dataclass(frozen=True, slots=True)
+class SpeakerFigures:
+    """One row.
+
+    Attributes:
+        chunks: that have the tag, of these speakers alone.
+        against: chunks that they are told from.
+        recall: share of them whose score reaches the threshold; NaN where that is not asked.
+    """
+
+    chunks: int
+    against: int
+    equal_error_rate: Interval
+    roc_auc: Interval
+    recall: float
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """A recording in a chunk.
+
+    Attributes:
+        tag: that it is labelled with in the corpus: `c_hard` for children of 11 and 12.
+        age: of the speaker, years; NaN if unknown.
+    """
+
+    tag: str
+    origin: str
+    age: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """Chunks (chunks,) bool to be told from others by their scores (chunks,)."""
+
+    name: str
+    ours: NDArray[np.bool_]
+    theirs: NDArray[np.bool_]
+    scores: NDArray[np.float32]
+    threshold: float | None = None
+
+
+def speaker_figures(
+    answers: Answers, sources: Path, thresholds: dict[str, float], replicates: int, seed: int
+) -> dict[str, SpeakerFigures]:
+    """Rows by name; those for which the set has too few chunks are left out.
+
+    Args:
+        answers: to a set of mixtures.
+        sources: the corpus' `sources.csv`, with the columns `id`, `tag`, `origin` and `speaker_age`.
+        thresholds: by label, the score from which it is active.
+        replicates: of the bootstrap over chunks.
+        seed: of the bootstrap.
+
+    Raises:
+        MixtureSetError: a table is missing or lacks a column.
+    """
+    if not {CHILD, WOMAN} <= set(answers.labels):
+        return {}
+    heard = _heard(answers.folder, sources, len(answers))
+    child, woman = answers.labels.index(CHILD), answers.labels.index(WOMAN)
+    has_child, has_woman = answers.present[:, child], answers.present[:, woman]
+    score = answers.tags[:, child]
+
+    def only(tags: set[str], wanted: Callable[[Heard], bool]) -> NDArray[np.bool_]:
+        """Chunks with a recording of these tags, and every one as wanted."""
+        speakers = [[each for each in of if each.tag in tags] for of in heard]
+        return np.array([bool(of) and all(wanted(each) for each in of) for of in speakers])
+
+    children = {CHILD, HARD_CHILD}
+    rows = []
+    for name, low, high in _BANDS:
+        band = only(children, lambda each, low=low, high=high: low <= each.age <= high)  # type: ignore[misc]
+        rows.append(_Row(f"c, {name} years", band & has_child, ~has_child, score, thresholds[CHILD]))
+    young = only(children, lambda each: each.tag == CHILD) & has_child
+    rows.append(_Row("c, without those of 11 and 12", young, ~has_child, score, thresholds[CHILD]))
+    origin = _origin_of_children(heard)
+    alone = only(children, lambda each: each.origin == origin) & has_child & ~has_woman
+    women = only({WOMAN}, lambda each: each.origin == origin) & has_woman & ~has_child
+    name = f"c against f, both of {origin}"
+    rows.append(_Row(f"{name}, by the score of c", alone, women, score))
+    rows.append(_Row(f"{name}, by c minus f", alone, women, score - answers.tags[:, woman]))
+    return {
+        row.name: _figures(row, replicates, seed)
+        for row in rows
+        if min(row.ours.sum(), row.theirs.sum()) >= _LEAST_CHUNKS
+    }
+
+
+def _figures(row: _Row, replicates: int, seed: int) -> SpeakerFigures:
+    told = row.ours | row.theirs
+    truth, scores = row.ours[told], row.scores[told]
+
+    def figures(index: NDArray[np.intp]) -> list[float]:
+        return [equal_error_rate(truth[index], scores[index]), roc_auc(truth[index], scores[index])]
+
+    rate, area = bootstrap(figures, len(truth), replicates, seed)
+    recall = math.nan
+    if row.threshold is not None:
+        recall = float((row.scores[row.ours] >= row.threshold).mean())
+    return SpeakerFigures(int(row.ours.sum()), int(row.theirs.sum()), rate, area, recall)
+
+
+def _origin_of_children(heard: list[list[Heard]]) -> str:
+    origins = [each.origin for of in heard for each in of if each.tag in (CHILD, HARD_CHILD)]
+    return max(set(origins), key=origins.count, default="")
+
+
+def _heard(folder: Path, sources: Path, count: int) -> list[list[Heard]]:
+    """Of each of the first chunks of a set, the recordings that it was mixed from."""
+    known = {row["id"]: row for row in _rows(sources, "id,tag,origin,speaker_age")}
+    chunks: list[list[Heard]] = [[] for _ in range(count)]
+    for event in _rows(folder / "events.csv", "chunk,source"):
+        row = known.get(event["source"])
+        if row is None:
+            raise MixtureSetError(f"{folder} is mixed from {event['source']!r}, which is not in {sources}")
+        if int(event["chunk"]) < count:
+            age = float(row["speaker_age"]) if row["speaker_age"] else math.nan
+            chunks[int(event["chunk"])].append(Heard(row["tag"], row["origin"], age))
+    return chunks
+
+
+def _rows(path: Path, columns: str) -> Iterator[dict[str, str]]:
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            reader = csv.DictReader(file)
+            missing = set(columns.split(",")) - set(reader.fieldnames or ())
+            if missing:
+                raise MixtureSetError(f"{path} lacks the columns {sorted(missing)}")
+            yield from reader
+    except OSError as error:
+        raise MixtureSetError(f"cannot read {path}: {error}") from error

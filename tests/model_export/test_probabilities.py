@@ -1,0 +1,224 @@
+"""Scores as probabilities: fitted, put into the graph, taken off again."""
+
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from model_export.calibration import DEFAULT_DECODER, Calibration, CalibrationError, ScoreCalibration
+from model_export.evaluation.answers import Answers
+from model_export.evaluation.fitting import fit, weak_decoder
+from model_export.evaluation.probabilities import (
+    fit_frames,
+    fit_score,
+    fit_tags,
+    with_probabilities,
+    without_probabilities,
+)
+from model_export.export import Trained, export
+from model_export.frontend import FrontEndConfig
+from model_export.graph_file import read_card
+from model_export.metrics import expected_calibration_error
+from model_export.models.att_loc_cgrnn import AttLocConfig
+from model_export.models.calibrated import Calibrated
+from model_export.models.waveform_tagger import WaveformTagger
+from model_export.parity import inference_session
+from service.engine.bundle import Bundle
+from service.engine.card import Label
+
+LABELS = (Label("a", "sound a"), Label("b", "sound b"), Label("S", "silence", scored=False))
+CALIBRATION = Calibration(
+    tag_thresholds={"a": 0.3, "b": 0.6},
+    events={"a": DEFAULT_DECODER, "b": DEFAULT_DECODER},
+    source={"decided_on": "made up"},
+    tags={"a": ScoreCalibration(1.5, -0.5), "b": ScoreCalibration(0.7, 0.2)},
+    frames={"a": ScoreCalibration(0.4, 0.9), "b": ScoreCalibration(0.6, -0.1)},
+)
+
+
+def logistic(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.asarray(1 / (1 + np.exp(-values)))
+
+
+def trained() -> Trained:
+    torch.manual_seed(0)
+    network = AttLocConfig(labels=3, filters=4, gru_units=3, gru_layers=1, hidden=5)
+    return Trained("small", WaveformTagger.build(FrontEndConfig(), network), LABELS, window_seconds=1.0)
+
+
+def made_up(chunks: int = 40, frames: int = 61) -> Answers:
+    """Two labels; where one is present its scores and its frames' presence are higher, not always."""
+    random = np.random.default_rng(1)
+    present = random.random((chunks, 2)) < 0.4
+    active = present[:, None, :] & (random.random((chunks, 1, 2)) < np.linspace(0, 1, frames)[None, :, None])
+    tags = logistic(random.normal(np.where(present, 1.0, -1.0))).astype(np.float32)
+    presence = 0.2 * logistic(random.normal(np.where(active, 0.0, -2.0))).astype(np.float32)
+    rest = np.full((chunks, frames), 0.5, np.float32)
+    localization = np.repeat(rest[:, :, None], 2, axis=2)
+    return Answers(
+        Path("made-up"), ("a", "b"), present, tags, active, presence, rest, localization, 0.016, 0.016, 1.0
+    )
+
+
+@given(st.lists(st.tuples(st.booleans(), st.floats(0, 1, width=32)), min_size=1, max_size=40))
+def test_the_calibration_error_is_that_of_a_loop_over_bins(items: list[tuple[bool, float]]) -> None:
+    truth = np.array([positive for positive, _ in items])
+    scores = np.array([score for _, score in items], dtype=np.float32)
+    expected = 0.0
+    for low in range(10):
+        inside = [i for i in range(len(items)) if min(int(scores[i] * np.float32(10)), 9) == low]
+        if inside:
+            distance = abs(float(np.mean(scores[inside])) - float(np.mean(truth[inside])))
+            expected += distance * len(inside) / len(items)
+    assert expected_calibration_error(truth, scores) == pytest.approx(expected, abs=1e-6)
+
+
+def test_the_calibration_error_by_hand() -> None:
+    truth = np.array([True, True, True, False, False, False])
+    scores = np.array([0.8, 0.8, 0.8, 0.8, 0.1, 0.1], dtype=np.float32)
+    assert expected_calibration_error(truth, scores) == pytest.approx((4 * 0.05 + 2 * 0.1) / 6)
+    assert np.isnan(expected_calibration_error(truth[:0], scores[:0]))
+
+
+def test_fitting_finds_the_slope_that_made_the_scores() -> None:
+    random = np.random.default_rng(0)
+    logits = random.normal(0, 2, 40_000)
+    truth = random.random(40_000) < logistic(0.6 * logits - 1.0)
+    found = fit_score(truth, logistic(logits).astype(np.float32))
+    assert found is not None
+    assert (found.slope, found.intercept) == pytest.approx((0.6, -1.0), abs=0.05)
+
+
+def test_no_other_slope_is_likelier() -> None:
+    random = np.random.default_rng(2)
+    truth = random.random(60) < 0.4
+    scores = logistic(random.normal(truth * 1.5)).astype(np.float32)
+    found = fit_score(truth, scores)
+    assert found is not None
+    hits, others = int(truth.sum()), int((~truth).sum())
+    target = np.where(truth, (hits + 1) / (hits + 2), 1 / (others + 2))
+
+    def loss(calibration: ScoreCalibration) -> float:
+        chances = calibration.probability(scores).astype(np.float64)
+        return float(-(target * np.log(chances) + (1 - target) * np.log(1 - chances)).sum())
+
+    for slope, intercept in ((0.02, 0), (-0.02, 0), (0, 0.02), (0, -0.02)):
+        other = ScoreCalibration(found.slope + slope, found.intercept + intercept)
+        assert loss(found) < loss(other)
+
+
+def test_nothing_is_made_of_scores_that_tell_nothing() -> None:
+    scores = np.linspace(0, 1, 20, dtype=np.float32)
+    assert fit_score(np.zeros(20, bool), scores) is None
+    assert fit_score(np.ones(20, bool), scores) is None
+    assert fit_score(scores < 0.5, scores) is None  # turned around
+    perfect = fit_score(scores > 0.5, (scores > 0.5).astype(np.float32))
+    assert perfect is not None
+    assert 0 < perfect.slope < 10
+    with pytest.raises(CalibrationError, match="over 0"):
+        ScoreCalibration(0.0, 1.0)
+
+
+def test_a_gate_is_one_half_at_the_threshold_and_rises() -> None:
+    chances = np.array([0.1, 0.3, 0.6])
+    below, at, above = logistic(CALIBRATION.gate_logit("a", np.log(chances / (1 - chances))))
+    assert at == pytest.approx(0.5)
+    assert below < 0.02
+    assert above > 0.98
+
+
+def test_what_is_served_by_hand() -> None:
+    scores, presence = np.array([0.2, 0.7], np.float32), np.array([[0.1, 0.4], [0.5, 0.9]], np.float32)
+    tags, frames = CALIBRATION.served("b", scores, presence)
+    for chunk in range(2):
+        chance = 0.7 * math.log(scores[chunk] / (1 - scores[chunk])) + 0.2
+        assert tags[chunk] == pytest.approx(1 / (1 + math.exp(-chance)))
+        gate = 1 / (1 + math.exp(-4 * (chance - math.log(0.6 / 0.4))))
+        for frame in range(2):
+            gated = presence[chunk, frame] * gate
+            value = 0.6 * math.log(gated / (1 - gated)) - 0.1
+            assert frames[chunk, frame] == pytest.approx(1 / (1 + math.exp(-value)))
+
+
+def test_probabilities_come_off_as_they_went_on() -> None:
+    answers = made_up()
+    served = with_probabilities(answers, CALIBRATION)
+    assert (np.argsort(served.tags[:, 0]) == np.argsort(answers.tags[:, 0])).all()
+    assert not np.allclose(served.presence, answers.presence, atol=0.05)
+    raw = without_probabilities(served, CALIBRATION)
+    assert raw.tags == pytest.approx(answers.tags, abs=1e-4)
+    # Where the gate is shut what is left of the presence is little, but it is left.
+    assert raw.presence == pytest.approx(answers.presence, rel=0.02, abs=1e-5)
+
+
+def test_fitted_probabilities_are_nearer_to_how_often_they_are_right() -> None:
+    answers = made_up(400)
+    skewed = replace(answers, tags=answers.tags**3)
+    calibration = fit(skewed)
+    served = with_probabilities(skewed, calibration)
+    for column in range(2):
+        truth = skewed.present[:, column]
+        before = expected_calibration_error(truth, skewed.tags[:, column])
+        assert expected_calibration_error(truth, served.tags[:, column]) < before / 2
+        frames = skewed.known[:, :, column].ravel()
+        raw, of_frames = (of.presence[:, :, column].ravel() for of in (skewed, served))
+        assert expected_calibration_error(frames, of_frames) < expected_calibration_error(frames, raw)
+
+
+def test_without_truth_in_time_tags_are_calibrated_and_events_follow_them() -> None:
+    blind = replace(made_up(200), active=None)
+    calibration = fit(blind)
+    assert calibration.source["chunks_known_in_time"] == 0
+    assert calibration.tags == fit_tags(blind)
+    assert set(fit_frames(blind, calibration).values()) == {ScoreCalibration(1.0, 0.0)}
+    served = with_probabilities(blind, calibration)
+    decoder = calibration.events["a"]
+    assert decoder == weak_decoder(served, 0)
+    claimed = np.array([bool(served.events(chunk, 0, decoder)) for chunk in range(len(served))])
+    agreeing = claimed == served.present[:, 0]
+    assert agreeing.mean() > 0.75
+
+
+def test_torch_and_numpy_agree() -> None:
+    tagger = trained().tagger.eval()
+    waveform = torch.from_numpy(np.random.default_rng(0).normal(0, 0.2, (3, 16_000)).astype(np.float32))
+    with torch.no_grad():
+        raw = tagger(waveform)
+        found = Calibrated(tagger, LABELS, CALIBRATION).eval()(waveform)
+    answers = replace(made_up(3), tags=raw.tags[:, :2].numpy(), presence=raw.presence[:, :, :2].numpy())
+    expected = with_probabilities(answers, CALIBRATION)
+    assert found.tags[:, :2].numpy() == pytest.approx(expected.tags, abs=1e-6)
+    assert found.presence[:, :, :2].numpy() == pytest.approx(expected.presence, abs=1e-6)
+    for name in ("attention", "localization"):
+        assert torch.equal(getattr(found, name), getattr(raw, name))
+    assert torch.equal(found.tags[:, 2], raw.tags[:, 2])  # silence is as it was
+    assert torch.equal(found.presence[:, :, 2], raw.presence[:, :, 2])
+
+
+def test_the_graph_answers_probabilities_and_says_how_to_take_them_off(tmp_path: Path) -> None:
+    plain, calibrated = tmp_path / "plain.onnx", tmp_path / "calibrated.onnx"
+    export(trained(), plain, batches=(1,))
+    differences = export(trained(), calibrated, CALIBRATION, batches=(1, 2))
+    assert max(differences.values()) <= 1e-5
+    waveform = np.random.default_rng(0).normal(0, 0.2, (2, 16_000)).astype(np.float32)
+    raw = inference_session(plain).run(["tags", "presence"], {"waveform": waveform})
+    found = inference_session(calibrated).run(["tags", "presence"], {"waveform": waveform})
+    carried = Calibration.of_card(read_card(calibrated))
+    assert carried == CALIBRATION
+    served = replace(made_up(2), tags=found[0][:, :2], presence=found[1][:, :, :2])
+    back = without_probabilities(served, carried)
+    assert back.tags == pytest.approx(raw[0][:, :2], abs=1e-4)
+    assert back.presence == pytest.approx(raw[1][:, :, :2], rel=0.05, abs=1e-4)
+    assert Calibration.of_card(read_card(plain)).tags == {}
+    Bundle.load(calibrated, device="cpu").self_test()
+
+
+def test_tags_and_frames_are_calibrated_together() -> None:
+    with pytest.raises(CalibrationError, match="frames of"):
+        replace(CALIBRATION, frames={})

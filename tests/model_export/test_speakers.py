@@ -1,0 +1,70 @@
+"""Rows by speaker, from a made-up corpus table."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from model_export.data.mixture_set import MixtureSetError
+from model_export.evaluation.answers import Answers
+from model_export.evaluation.speakers import speaker_figures
+from model_export.metrics import equal_error_rate
+
+HEAD = "id,tag,origin,speaker_age\n"
+TABLE = (
+    HEAD + "young,c,reading,7\nold,c_hard,reading,12\nwoman,f,reading,30\nphoned,f,phone,\nhum,b,fridge,\n"
+)
+THRESHOLDS = {"c": 0.5, "f": 0.5}
+
+
+@pytest.fixture
+def answers(tmp_path: Path) -> Answers:
+    """Sixty chunks: 20 with a young child, 10 an older one, 15 a woman reading, 15 one on the phone."""
+    heard = [["young"]] * 20 + [["old", "hum"]] * 10 + [["woman"]] * 15 + [["phoned"]] * 15
+    lines = [f"{chunk},{source}\n" for chunk, of in enumerate(heard) for source in of]
+    (tmp_path / "events.csv").write_text("chunk,source\n" + "".join(lines))
+    (tmp_path / "sources.csv").write_text(TABLE)
+    random = np.random.default_rng(0)
+    present = np.zeros((60, 2), bool)
+    present[:30, 0] = present[30:, 1] = True
+    empty = np.zeros((60, 5, 2), np.float32)
+    tags = random.random((60, 2)).astype(np.float32)
+    tags[:20, 0] += 1  # the young are told perfectly
+    return Answers(tmp_path, ("c", "f"), present, tags, None, empty, empty[:, :, 0], empty, 0.016, 0.016, 1.0)
+
+
+def test_rows_hold_the_chunks_of_their_speakers(answers: Answers) -> None:
+    rows = speaker_figures(answers, answers.folder / "sources.csv", THRESHOLDS, 20, 0)
+    assert {name: (of.chunks, of.against) for name, of in rows.items()} == {
+        "c, up to 8 years": (20, 30),
+        "c, 11 and 12 years": (10, 30),
+        "c, without those of 11 and 12": (20, 30),
+        "c against f, both of reading, by the score of c": (30, 15),
+        "c against f, both of reading, by c minus f": (30, 15),
+    }
+    assert rows["c, up to 8 years"].equal_error_rate.value == 0
+    assert rows["c, up to 8 years"].recall == 1
+    hard = rows["c, 11 and 12 years"]
+    scores = answers.tags[10:, 0][10:]
+    truth = np.arange(40) < 10
+    assert hard.equal_error_rate.value == equal_error_rate(truth, scores)
+    assert hard.recall == pytest.approx((scores[:10] >= 0.5).mean())
+    assert np.isnan(rows["c against f, both of reading, by c minus f"].recall)
+
+
+def test_faulty_tables_are_told(answers: Answers) -> None:
+    sources = answers.folder / "sources.csv"
+    sources.write_text(HEAD + "young,c,reading,7\n")
+    with pytest.raises(MixtureSetError, match="'old'"):
+        speaker_figures(answers, sources, THRESHOLDS, 2, 0)
+    sources.write_text("id,tag\n")
+    with pytest.raises(MixtureSetError, match="speaker_age"):
+        speaker_figures(answers, sources, THRESHOLDS, 2, 0)
+    with pytest.raises(MixtureSetError, match="cannot read"):
+        speaker_figures(answers, answers.folder / "none.csv", THRESHOLDS, 2, 0)
+
+
+def test_other_vocabularies_have_no_such_rows(answers: Answers) -> None:
+    other = replace(answers, labels=("dog", "f"))
+    assert speaker_figures(other, answers.folder / "sources.csv", THRESHOLDS, 2, 0) == {}
