@@ -3,10 +3,9 @@ from typing import Any
 
 import httpx
 import pytest
+import sqlalchemy
 
 from service.api.schemas import RecordingDocument, Sources, TimelinePage
-from service.timeline.records import EventQuery
-from service.timeline.store import Timeline
 from tests.service.api.serving import Running, wav
 
 AUDIO = {"content-type": "audio/wav"}
@@ -80,22 +79,29 @@ def test_pages_follow_one_another_without_loss(client: httpx.Client, filled: lis
     assert collected == everything
 
 
-def test_an_unchanged_poll_is_304_and_looks_at_no_event(
-    client: httpx.Client, filled: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+def test_an_unchanged_poll_is_304_and_reads_the_cursor_alone(
+    client: httpx.Client, filled: list[dict[str, Any]], server: Running
 ) -> None:
     first = client.get("/localize", params={"source": "den"})
+    sent: list[str] = []
 
-    def never(self: Timeline, query: EventQuery) -> None:
-        raise AssertionError("events were read")
+    def note(_1: object, _2: object, statement: str, *_3: object) -> None:
+        sent.append(statement)
 
-    with monkeypatch.context() as patched:
-        patched.setattr(Timeline, "events", never)
+    engine = server.service.timeline._database.engine
+    sqlalchemy.event.listen(engine, "before_cursor_execute", note)
+    try:
         again = client.get(
             "/localize", params={"source": "den"}, headers={"if-none-match": first.headers["etag"]}
         )
-        assert again.status_code == 304
-        assert again.content == b""
-        assert again.headers["etag"] == first.headers["etag"]
+    finally:
+        sqlalchemy.event.remove(engine, "before_cursor_execute", note)
+    assert again.status_code == 304
+    assert again.content == b""
+    assert again.headers["etag"] == first.headers["etag"]
+    assert [" ".join(each.split()) for each in sent if each != "BEGIN"] == [
+        "SELECT sources.head FROM sources WHERE sources.name = ?"
+    ]
     other = client.get("/localize", params={"source": "den", "limit": 1})
     assert other.headers["etag"] != first.headers["etag"]
 
