@@ -1,3 +1,4 @@
+from datetime import datetime
 from typing import Any
 
 import httpx
@@ -81,6 +82,12 @@ def test_curves_of_a_long_recording_say_how_coarse_they_are(
     expect(visit.page.locator(".log h2")).to_have_text(f"{len(document['events']):,} events")
     expect(visit.page.locator(".log-list li")).to_have_count(300)
     expect(visit.page.locator(".rest")).to_contain_text("first 300")
+    # Coming from one event of it, that event is what is seen.
+    at = datetime.fromisoformat(document["recorded_at"]).timestamp() + 300
+    visit.go(f"recording/{document['id']}?at={1000 * at:.0f}")
+    expect(visit.page.locator(".cursor")).to_contain_text("5:00")
+    shown = "document.querySelector('.traces-plot').layout.xaxis.range.map(Math.round).join()"
+    visit.page.wait_for_function(f"{shown} === '290,320'")
 
 
 def test_curves_are_chosen_and_the_choice_survives_a_reload(visit: Visit, recording: Document) -> None:

@@ -25,6 +25,7 @@ const KINDS = [
   ["attention", "Attention", "How much each frame mattered at all."],
 ];
 const SHORTEST_S = 0.05;
+const AROUND_S = 30;
 
 /** @param {HTMLElement} host @param {Context} context @param {import("../core/route.js").Route} route */
 export async function mount(host, context, route) {
@@ -154,7 +155,10 @@ class RecordingView {
   /** Coming from an event of the timeline: the cursor stands at its onset. */
   goToMoment() {
     const at = (Number(this.route.params.get("at")) - this.recording.recordedAt) / 1000;
-    if (at >= 0 && at <= this.recording.duration) this.chart.moveCursor(at);
+    if (at < 0 || at > this.recording.duration) return;
+    this.chart.moveCursor(at);
+    // In an hour a second is nothing: what was clicked shall be seen.
+    if (this.recording.duration > 2 * AROUND_S) this.show([at - AROUND_S / 3, at + (2 * AROUND_S) / 3]);
   }
 
   paint() {
