@@ -22,8 +22,8 @@ LEAST_SCORE, MOST_SCORE = 1e-30, 1 - 1e-4
 # Below this an O'(t) is taken as this: it is a product of sigmoids, whose small values are noise too.
 LEAST_PRESENCE = 1e-7
 # How sharply a tag's threshold parts frames that count from those that hardly do: chosen on validation,
-# where 3 to 6 were alike and 1 was worse.
-_GATE_SLOPE = 4.0
+# where 3 to 10 rank frames alike and 1 worse; a steeper one leaves fewer events of tags that are not active.
+GATE_SLOPE = 8.0
 _TINY = float(np.finfo(np.float32).tiny)
 _EPSILON = float(np.finfo(np.float32).epsneg)
 
@@ -84,6 +84,7 @@ class Calibration:
         frames: how O'(t), times the `gate` of p, becomes the probability that it is heard in the frame; of
             the same labels. Thresholds and decoders are for these probabilities. Of a label that has none
             the graph answers O'' and O'(t) themselves.
+        gate_slope: how steep the gate is.
     """
 
     tag_thresholds: dict[str, float]
@@ -91,6 +92,7 @@ class Calibration:
     source: dict[str, Any] = field(default_factory=dict)
     tags: dict[str, ScoreCalibration] = field(default_factory=dict)
     frames: dict[str, ScoreCalibration] = field(default_factory=dict)
+    gate_slope: float = GATE_SLOPE
 
     def __post_init__(self) -> None:
         if self.tags.keys() != self.frames.keys():
@@ -107,7 +109,7 @@ class Calibration:
     def gate(self, label: str) -> tuple[float, float]:
         """Slope and intercept of the gate on the logit of p."""
         threshold = min(max(self.tag_thresholds[label], 1e-3), 1 - 1e-3)
-        return _GATE_SLOPE, -_GATE_SLOPE * math.log(threshold / (1 - threshold))
+        return self.gate_slope, -self.gate_slope * math.log(threshold / (1 - threshold))
 
     def served(
         self, label: str, scores: NDArray[np.float32], presence: NDArray[np.float32]
@@ -160,14 +162,15 @@ class Calibration:
             {code: ScoreCalibration(**numbers) for code, numbers in source.pop(part, {}).items()}
             for part in ("tags", "frames")
         )
-        return cls(card.tag_thresholds, card.events, source, tags, frames)
+        slope = source.pop("gate_slope", GATE_SLOPE)
+        return cls(card.tag_thresholds, card.events, source, tags, frames, slope)
 
     def to_card(self) -> dict[str, Any]:
         """For the card's `training`: the source, and the slopes and intercepts inside the graph."""
-        slopes = {"tags": self.tags, "frames": self.frames} if self.tags else {}
-        return self.source | {
-            part: {code: asdict(each) for code, each in of.items()} for part, of in slopes.items()
-        }
+        if not self.tags:
+            return self.source
+        tags, frames = ({code: asdict(each) for code, each in of.items()} for of in (self.tags, self.frames))
+        return self.source | {"tags": tags, "frames": frames, "gate_slope": self.gate_slope}
 
     @classmethod
     def read(cls, path: Path) -> "Calibration":

@@ -67,7 +67,7 @@ def draw(scene: Scene) -> Figure:
         alignment="left",
     )
     draw_curves(presence, scene, curves.presence)
-    presence.set(ylabel="presence\n$O'(t)$", ylim=(0, None))
+    presence.set(ylabel="presence", ylim=(0, None))
     draw_attention(attention, scene)
     attention.set(xlabel="time in seconds", xlim=(0, scene.analysis.duration_s))
     return figure
@@ -94,7 +94,7 @@ def _draw_cell(cell: SubFigure, scene: Scene) -> None:
     draw_curves(localization, scene, scene.analysis.curves.localization)
     localization.set(ylabel="$Z_{loc}(t)$", ylim=(0, 1.02))
     draw_curves(presence, scene, scene.analysis.curves.presence)
-    presence.set(ylabel="$O'(t)$", ylim=(0, None))
+    presence.set(ylabel="presence", ylim=(0, None))
     draw_attention(attention, scene)
     attention.set(ylabel="$Z_{att}(t)$", xlabel="time in seconds", xlim=(0, scene.analysis.duration_s))
 

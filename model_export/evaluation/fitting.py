@@ -34,8 +34,9 @@ _OFFSET_SHARES = (0.3, 0.5, 0.7, 0.85, 1.0)
 _MEDIANS_S = (0.016, 0.08, 0.176, 0.336, 0.56, 0.8)
 _GAPS_S = (0.0, 0.08, 0.16, 0.32, 0.64)
 _MIN_DURATIONS_S = (0.032, 0.1, 0.2, 0.4, 0.6)
-_FINALISTS = 10
+_FINALISTS = 8
 _HEAT_FROM = 400  # chunks: fewer are all tried at once
+_HEAT_CHUNKS = 500  # about as many in the first heat, at most every fourth
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +175,7 @@ def best_of(
 ) -> tuple[EventDecoder, float]:
     """Of these decoders the one with the highest `event_objective`, the first where several share it.
 
-    A heat on every fourth chunk leaves the finalists that run over all of them.
+    A heat on some of the chunks leaves the finalists that run over all of them.
     """
     candidates = list(decoders)
 
@@ -192,7 +193,8 @@ def best_of(
         return event_objective(smoothed(decoder.median_s), column, truth, without, chunks)
 
     if len(candidates) > _FINALISTS and len(truth) >= _HEAT_FROM:
-        candidates.sort(key=lambda decoder: -objective(decoder, 4))
+        step = max(4, len(truth) // _HEAT_CHUNKS)
+        candidates.sort(key=lambda decoder: -objective(decoder, step))
         candidates = candidates[:_FINALISTS]
     return max(((decoder, objective(decoder, 1)) for decoder in candidates), key=lambda found: found[1])
 

@@ -19,7 +19,7 @@ from model_export.metrics import Interval, bootstrap, equal_error_rate, roc_auc
 
 CHILD, WOMAN = "c", "f"
 HARD_CHILD = "c_hard"
-_BANDS = (("up to 8", 0, 8), ("9 and 10", 9, 10), ("11 and 12", 11, 12))
+_BANDS = (("up to 8 years", 0, 8), ("9 and 10 years", 9, 10), (f"11 and 12 years ({HARD_CHILD})", 11, 12))
 _LEAST_CHUNKS = 10  # fewer have no error rate worth printing
 
 
@@ -96,7 +96,7 @@ def speaker_figures(
     rows = []
     for name, low, high in _BANDS:
         band = only(children, lambda each, low=low, high=high: low <= each.age <= high)  # type: ignore[misc]
-        rows.append(_Row(f"c, {name} years", band & has_child, ~has_child, score, thresholds[CHILD]))
+        rows.append(_Row(f"c, {name}", band & has_child, ~has_child, score, thresholds[CHILD]))
     young = only(children, lambda each: each.tag == CHILD) & has_child
     rows.append(_Row("c, without those of 11 and 12", young, ~has_child, score, thresholds[CHILD]))
     origin = _origin_of_children(heard)

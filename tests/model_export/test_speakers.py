@@ -38,14 +38,14 @@ def test_rows_hold_the_chunks_of_their_speakers(answers: Answers) -> None:
     rows = speaker_figures(answers, answers.folder / "sources.csv", THRESHOLDS, 20, 0)
     assert {name: (of.chunks, of.against) for name, of in rows.items()} == {
         "c, up to 8 years": (20, 30),
-        "c, 11 and 12 years": (10, 30),
+        "c, 11 and 12 years (c_hard)": (10, 30),
         "c, without those of 11 and 12": (20, 30),
         "c against f, both of reading, by the score of c": (30, 15),
         "c against f, both of reading, by c minus f": (30, 15),
     }
     assert rows["c, up to 8 years"].equal_error_rate.value == 0
     assert rows["c, up to 8 years"].recall == 1
-    hard = rows["c, 11 and 12 years"]
+    hard = rows["c, 11 and 12 years (c_hard)"]
     scores = answers.tags[10:, 0][10:]
     truth = np.arange(40) < 10
     assert hard.equal_error_rate.value == equal_error_rate(truth, scores)
