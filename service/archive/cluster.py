@@ -17,6 +17,7 @@ from service.archive.engine import EngineOptions, LocalEngine
 from service.archive.entry import Entry, Task
 from service.archive.errors import ArchiveError
 from service.archive.identity import Identity
+from service.archive.priority import prefer_throughput
 
 _BATCH = 128  # recordings an actor is given at a time
 _BATCH_BYTES = 256 << 20
@@ -80,6 +81,8 @@ class RayEngine:
         except (ConnectionError, ValueError, RuntimeError) as error:
             raise ArchiveError(f"no Ray cluster at {self._address}: {error}") from error
         self._ray = ray
+        logging.getLogger("ray").setLevel(logging.ERROR)
+        logging.getLogger("ray.data").setLevel(logging.ERROR)
         nodes = [node["Resources"].get("CPU", 0) for node in ray.nodes() if node["Alive"]]
         smallest = min((int(cpus) for cpus in nodes if cpus >= 1), default=1)
         self._cpus = min(self._options.workers or _CPUS, smallest)
@@ -110,7 +113,7 @@ class RayEngine:
 
     def _run(self, wave: list[list[Task]], identity: Identity) -> Generator[tuple[int, pa.Table], None, None]:
         context = self._ray.data.DataContext.get_current()
-        context.enable_progress_bars = False
+        context.enable_progress_bars = False  # there is one already
         rows = [{"partition": batch[0].partition, "tasks": [_row(task) for task in batch]} for batch in wave]
         total = int(self._ray.cluster_resources().get("CPU", 1)) // self._cpus
         dataset = self._ray.data.from_arrow(
@@ -120,7 +123,7 @@ class RayEngine:
             fn_constructor_kwargs={"model": self._model(), "identity": identity},
             batch_size=1,
             batch_format="pyarrow",
-            concurrency=(1, max(1, min(total, len(rows)))),
+            compute=self._ray.data.ActorPoolStrategy(min_size=1, max_size=max(1, min(total, len(rows)))),
             **self._resources,
         )
         for table in dataset.iter_batches(batch_size=None, batch_format="pyarrow"):
@@ -141,6 +144,7 @@ class Worker:
     """An actor: the engine on one node."""
 
     def __init__(self, model: _Model, identity: Identity) -> None:
+        prefer_throughput()
         self._engine = _open(model)
         self._identity = identity
         here = self._engine.identity(curves=identity.curves, partitions=identity.partitions)

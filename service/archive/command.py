@@ -1,8 +1,6 @@
 """`python -m service archive`: the settings and the arguments to a run, and what is told at its end."""
 
-import os
 import signal
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +9,7 @@ from rich.console import Console
 from service.archive.cluster import RayEngine
 from service.archive.engine import EngineOptions, LocalEngine
 from service.archive.listing import list_recordings
+from service.archive.priority import prefer_throughput
 from service.archive.progress import Watch
 from service.archive.run import Order, Summary, archive
 from service.engine.audio import Limits
@@ -19,7 +18,6 @@ from service.settings import Settings
 # Nobody waits for an answer: a decoder on a busy machine may take its time before a file is blamed.
 _MAX_STALL_S = 60.0
 _MAX_DECODE_S = 900.0
-_SWITCH_S = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,15 +69,6 @@ def tag_archive(request: Request, settings: Settings) -> Summary:
         summary = archive(order, entries, engine, watch)
     _tell(summary, order, console)
     return summary
-
-
-def prefer_throughput() -> None:
-    """Let threads work on for longer before another has its turn: every switch costs them their caches.
-
-    Also leaves the processor to whatever serves people on the same machine.
-    """
-    sys.setswitchinterval(_SWITCH_S)
-    os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
 
 
 def _tell(summary: Summary, order: Order, console: Console) -> None:

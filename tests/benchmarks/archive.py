@@ -27,10 +27,10 @@ import soundfile
 from numpy.typing import NDArray
 from rich.console import Console
 
-from service.archive.command import prefer_throughput
 from service.archive.engine import EngineOptions, LocalEngine
 from service.archive.listing import list_recordings
 from service.archive.plan import partitions_for
+from service.archive.priority import prefer_throughput
 from service.archive.progress import Watch
 from service.archive.run import Order, archive
 from service.engine.bundle import Bundle
