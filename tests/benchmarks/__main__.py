@@ -8,11 +8,15 @@ says so; the exit code is then 1.
 """
 
 import argparse
+import os
 import re
+import resource
 import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+
+import psutil
 
 from tests.benchmarks.report import ROOT, machine, say
 
@@ -38,14 +42,25 @@ SECTIONS = {
 def run(name: str, arguments: Sequence[str]) -> tuple[str, bool]:
     """(the section, whether its command succeeded)."""
     command = ["python", "-m", f"tests.benchmarks.{name}", *arguments]
-    about = machine()
+    about, (busy, ours) = machine(), processor_s()
     done = subprocess.run([sys.executable, *command[1:]], cwd=ROOT, capture_output=True, text=True)
     text = done.stdout.strip()
+    busy_after, ours_after = processor_s()
+    others = max(0.0, 1 - (ours_after - ours) / max(1e-9, busy_after - busy))
+    about += f"; of the processor time spent meanwhile {100 * others:.0f} % was other programs'"
+    if priority := os.getpriority(os.PRIO_PROCESS, 0):
+        about += f" (run at nice {priority})"
     if name.startswith("timeline"):
         text = f"```\n{text}\n```"
     if done.returncode:
         text += f"\n\nFailed with exit code {done.returncode}:\n```\n{done.stderr.strip()[-2000:]}\n```"
     return f"## {SECTIONS[name]}\n\n`{' '.join(command)}`, {about}\n\n{text}\n", not done.returncode
+
+
+def processor_s() -> tuple[float, float]:
+    """Processor time since the start, in seconds: of the machine, and of the commands run here."""
+    times, children = psutil.cpu_times(), resource.getrusage(resource.RUSAGE_CHILDREN)
+    return sum(times) - times.idle - getattr(times, "iowait", 0.0), children.ru_utime + children.ru_stime
 
 
 def sections_of(text: str) -> dict[str, str]:

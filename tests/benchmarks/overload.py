@@ -201,7 +201,7 @@ def main() -> None:
         tempfile.TemporaryDirectory(prefix="attloc-bench-") as folder,
         service(Path(folder), options.graph) as target,
     ):
-        peak = capacity(target, seconds=options.seconds)
+        peak = capacity(target, seconds=options.seconds or 5.0)
         say(f"Capacity (8 callers at once): {peak.rate:.0f} per s, p99 {peak.latency_ms(0.99):.0f} ms.\n")
         if options.seconds:
             say(curve(target, peak.rate, seconds=options.seconds))
