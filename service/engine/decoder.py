@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import logging
 import os
 import signal
 import socket
@@ -20,6 +21,8 @@ from service.engine import errors
 from service.engine.audio import AudioFormat, Levels, Limits
 from service.engine.deadline import Deadline, ensure_wanted
 from service.engine.errors import AudioError, CorruptAudioError, DeadlineError, UnavailableError
+
+_log = logging.getLogger(__name__)
 
 TICK_S = 0.1  # how often who waits looks whether its client left
 
@@ -52,6 +55,7 @@ class Decoder:
                 env=environment | {"OPENBLAS_NUM_THREADS": "1"},
                 start_new_session=True,  # a Ctrl-C is the server's to handle, which still finishes its work
             )
+        self._command = command
         self._socket = ours
         self._greeted = False
         self.at_rest = True
@@ -96,6 +100,7 @@ class Decoder:
                 self.answers.recv_bytes(_MAX_MESSAGE)
             except (EOFError, OSError) as error:
                 self.lost = True
+                _log.error("a decoder ended before its first file; to see why: %s", " ".join(self._command))
                 raise UnavailableError("no decoder of audio can be started") from error
             self._greeted = True
 

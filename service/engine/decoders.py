@@ -56,7 +56,7 @@ class Decoders:
 
     def warm_up(self) -> None:
         """Start a process, so that the first recording that needs one does not wait for it."""
-        with self._free:
+        with self._free, contextlib.suppress(UnavailableError):  # who needs one is told
             if not self._idle and not self._busy and not self._closed:
                 self._idle.append(self._started())
 

@@ -13,4 +13,5 @@ def test_every_answer_is_the_one_it_gets_alone(tiny_graph: Path, tmp_path: Path)
     with running(settings) as server:
         verdict = compare(server.port, [recording(number) for number in range(RECORDINGS)])
     assert verdict.statuses == {200: RECORDINGS}
+    assert verdict.alike == RECORDINGS
     assert verdict.different == []

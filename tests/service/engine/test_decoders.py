@@ -352,10 +352,13 @@ def test_who_leaves_while_a_decoder_is_silent_is_noticed_at_once(recorded: Recor
     decoders.close()
 
 
-def test_a_decoder_that_cannot_be_started_is_not_the_fault_of_the_file(recorded: Recorder) -> None:
+def test_a_decoder_that_cannot_be_started_is_not_the_fault_of_the_file(
+    recorded: Recorder, caplog: pytest.LogCaptureFixture
+) -> None:
     decoders = Decoders(RATE, Limits(), size=1, command=STILLBORN)
     with pytest.raises(UnavailableError, match="no decoder of audio can be started"):
         read(decoders, recorded(noise(RATE), kind="FLAC"))
+    assert "ended before its first file" in caplog.text
     decoders.close()
 
 
