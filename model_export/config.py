@@ -61,7 +61,8 @@ class TrainConfig:
         learning_rate: of Adam, at its highest; falls to a hundredth of it along a cosine.
         warmup_share: share of all steps in which the rate rises linearly from nothing.
         gradient_norm: gradients are scaled down to this norm.
-        ema_decay: of the averaged weights that are validated and shipped; 0 for no averaging.
+        ema_decay: of the averaged weights that are validated and shipped, less at first (see `averaging`); 0
+            for no averaging.
         precision: bf16-mixed runs the matrix products in bfloat16, a third faster on recent CPUs.
         threads: of torch.
     """

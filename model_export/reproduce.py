@@ -54,8 +54,14 @@ def trials(folds: Sequence[int], extra: bool) -> list[Trial]:
     return [*found, Trial(sets(folds[:-1]), f"fold-{folds[-1]}", EVALUATION)]
 
 
-def prepare(home: "ChimeHome", out: Path) -> dict[str, tuple[str, ...]]:
-    """Write CHiME-Home as sets below `out`, whole ones kept; answers the chunks of each, by set name."""
+def prepare(home: "ChimeHome", out: Path, extra: bool = True) -> dict[str, tuple[str, ...]]:
+    """Write CHiME-Home as sets below `out`, whole ones kept; answers the chunks of each, by set name.
+
+    Args:
+        home: CHiME-Home.
+        out: folder of the sets.
+        extra: the unrefined chunks of the folds too.
+    """
     from model_export.data.chime_home import CHUNK_SECONDS, unrefined_by_fold
     from model_export.data.chunk_files import write_set
 
@@ -64,8 +70,9 @@ def prepare(home: "ChimeHome", out: Path) -> dict[str, tuple[str, ...]]:
         f"fold-{fold}": tuple(name for name, of in folds.items() if of == fold)
         for fold in sorted(set(folds.values()))
     }
-    unrefined = unrefined_by_fold(home.names("development", "raw"), folds)
-    members |= {f"fold-{fold}-unrefined": tuple(names) for fold, names in unrefined.items() if names}
+    if extra:
+        unrefined = unrefined_by_fold(home.names("development", "raw"), folds)
+        members |= {f"fold-{fold}-unrefined": tuple(names) for fold, names in unrefined.items() if names}
     members[EVALUATION] = home.names("evaluation", "refined")
     for name, chunks in members.items():
         if not (out / name / "manifest.json").exists():
@@ -157,7 +164,7 @@ def reproduce(
     from model_export.evaluation.report import plain
 
     sets = out / "sets"
-    members = prepare(home, sets)
+    members = prepare(home, sets, train_on == "raw")
     folds = sorted(set(home.folds().values()))
     development, evaluation = {}, {}
     for name, config in configs.items():

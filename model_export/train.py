@@ -53,9 +53,10 @@ def train(
     import lightning
     import numpy as np
     import torch
-    from lightning.pytorch.callbacks import Callback, EMAWeightAveraging, LearningRateMonitor, ModelCheckpoint
+    from lightning.pytorch.callbacks import Callback, LearningRateMonitor, ModelCheckpoint, WeightAveraging
     from lightning.pytorch.loggers import TensorBoardLogger
 
+    from model_export.averaging import warmed_average
     from model_export.checkpoint import load_checkpoint
     from model_export.data.features import FeatureSet, cached_features, statistics
     from model_export.data.loading import ChunkData, balancing
@@ -111,15 +112,17 @@ def train(
     else:
         module.tagger.load_state_dict(load_checkpoint(start_from).tagger.state_dict())
 
-    # `save_last` would keep what was saved last, the best epoch: a resumed run would go back to it.
-    best = ModelCheckpoint(
-        out, "best", SELECTED_BY if validation_sets else None, mode="min", enable_version_counter=False
-    )
-    every = ModelCheckpoint(out, Path(LAST).stem, enable_version_counter=False)
+    checkpoints = [ModelCheckpoint(out, "best", save_last=True, enable_version_counter=False)]
+    if validation_sets:
+        # `save_last` would keep what was saved last, the best epoch: a resumed run would go back to it.
+        checkpoints = [
+            ModelCheckpoint(out, "best", SELECTED_BY, mode="min", enable_version_counter=False),
+            ModelCheckpoint(out, Path(LAST).stem, enable_version_counter=False),
+        ]
     log = EpochLog(out / "epochs.jsonl")
-    callbacks: list[Callback] = [best, every, LearningRateMonitor(), log]
+    callbacks: list[Callback] = [*checkpoints, LearningRateMonitor(), log]
     if config.ema_decay:
-        callbacks.append(EMAWeightAveraging(decay=config.ema_decay))
+        callbacks.append(WeightAveraging(avg_fn=warmed_average(config.ema_decay)))
     on_gpu = torch.cuda.is_available()
     several = devices * nodes > 1
     trainer = lightning.Trainer(
