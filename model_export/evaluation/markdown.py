@@ -30,7 +30,7 @@ def markdown(report: Document) -> str:
 def summary(report: Document) -> list[str]:
     """Means over the labels, a row a set, and what a way of mixing that was never trained on costs."""
     rows = [
-        (name, *(_interval(figures[part][key]) if figures[part] else "-" for _, part, key in _SUMMARY))
+        (name, *(_mean(figures[part], key) for _, part, key in _SUMMARY))
         for name, figures in report["sets"].items()
     ]
     parts = [table(("set", *(head for head, _, _ in _SUMMARY)), rows)]
@@ -83,8 +83,9 @@ def _tagging(tags: Document) -> str:
             _interval(of["roc_auc"]),
             _interval(of["average_precision"]),
             *(_number(of[key]) for key in ("d_prime", "threshold", "precision", "recall", "f1")),
-            _interval(of["calibration_error"]),
-            _interval(of["raw_calibration_error"]),
+            # Without interval: resampled, every bin strays further, and the error is larger than it is.
+            _number(of["calibration_error"]["value"]),
+            _number(of["raw_calibration_error"]["value"]),
         )
         for code, of in tags["labels"].items()
     ]
@@ -96,8 +97,8 @@ def _tagging(tags: Document) -> str:
         _interval(tags["mean_average_precision"]),
         *("", "", "", ""),
         _number(tags["mean_f1"]),
-        _interval(tags["mean_calibration_error"]),
-        _interval(tags["mean_raw_calibration_error"]),
+        _number(tags["mean_calibration_error"]["value"]),
+        _number(tags["mean_raw_calibration_error"]["value"]),
     )
     return table(head, [*rows, mean])
 
@@ -147,6 +148,12 @@ def _faithfulness(of: Document) -> str:
         f"random order, {_interval(of['insertion'])} if the least attended go first; the last less the first "
         f"{_interval(of['margin'])}, 0 would mean that attention says nothing."
     )
+
+
+def _mean(figures: Document | None, key: str) -> str:
+    if figures is None:
+        return "-"
+    return _number(figures[key]["value"]) if key == "mean_calibration_error" else _interval(figures[key])
 
 
 def _number(value: float | None) -> str:
