@@ -1,6 +1,7 @@
 """A real nginx with the configuration that Compose mounts, before upstreams of the test's choice."""
 
 import contextlib
+import re
 import shutil
 import socket
 import subprocess
@@ -36,6 +37,11 @@ def binary() -> str | None:
     return shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
 
 
+def for_debian(configuration: str) -> str:
+    """A configuration without what Debian's nginx is too old for."""
+    return re.sub(r"^ *keepalive_min_timeout .*\n", "", configuration, flags=re.MULTILINE)
+
+
 class Nginx:
     """Runs while the block lasts."""
 
@@ -43,7 +49,7 @@ class Nginx:
         self._folder = folder
         self.port = free_port()
         template = (ROOT / "docker/nginx/attloc.conf.template").read_text()
-        filled = template.replace("${ATTLOC_MAX_BODY_BYTES}", str(MAX_BODY_BYTES))
+        filled = for_debian(template).replace("${ATTLOC_MAX_BODY_BYTES}", str(MAX_BODY_BYTES))
         (folder / "main").write_text(MAIN.format(folder=folder))
         (folder / "attloc.conf").write_text(filled.replace("listen 8080", f"listen 127.0.0.1:{self.port}"))
         self._write_upstreams(upstreams)

@@ -1,0 +1,126 @@
+"""The commands of docs/operations.md that need no engine, run as they stand there."""
+
+import json
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+
+from service.timeline.store import Timeline
+from tests.replicas.nginx import free_port
+from tests.service.api.serving import wav
+from tests.service.timeline.postgres import PostgresMissingError, PostgresServer, find_binaries
+
+ROOT = Path(__file__).resolve().parents[2]
+AUDIO = {"Content-Type": "audio/wav"}
+
+
+@pytest.fixture(scope="module")
+def page() -> str:
+    return (ROOT / "docs/operations.md").read_text()
+
+
+def line_with(page: str, what: str) -> str:
+    """The line of a shell block that says so, without its comment."""
+    blocks = "".join(re.findall(r"^```sh\n(.*?)^```", page, re.M | re.S))
+    (found,) = [line.split("    #")[0].strip() for line in blocks.splitlines() if what in line]
+    return found
+
+
+def words_of(command: str) -> tuple[dict[str, str], list[str]]:
+    """(variables, words), Python being this one."""
+    words = shlex.split(command)
+    variables = {}
+    while re.fullmatch(r"\w+=.*", words[0]):
+        name, _, variables[name] = words.pop(0).partition("=")
+    return variables, [sys.executable if word == "python" else word for word in words]
+
+
+@contextmanager
+def served(command: str, graph: Path, folder: Path) -> Iterator[str]:
+    """Address of a service started by `command`, ready."""
+    variables, words = words_of(command)
+    port = free_port()
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("ATTLOC_")}
+    settings = {"ATTLOC_MODEL": str(graph), "ATTLOC_DEVICE": "cpu", "ATTLOC_PORT": str(port)}
+    environment = {**clean, "PYTHONPATH": str(ROOT), **settings, **variables}
+    log = folder / "log"
+    with log.open("wb") as out:
+        process = subprocess.Popen(words, cwd=folder, stdout=out, stderr=out, env=environment)
+    address = f"http://127.0.0.1:{port}"
+    try:
+        pause = threading.Event()  # no event of ours tells what another process does
+        for _ in range(1200):
+            assert process.poll() is None, log.read_text()
+            try:
+                if httpx.get(f"{address}/health/ready", trust_env=False).status_code == 200:
+                    break
+            except httpx.TransportError:
+                pass
+            pause.wait(0.05)
+        yield address
+    finally:
+        process.terminate()
+        assert process.wait(45) == 0
+
+
+def test_keys(page: str, tiny_graph: Path, tmp_path: Path) -> None:
+    make = words_of(line_with(page, "python -m service key"))[1]
+    made = subprocess.run(make, check=True, capture_output=True, text=True, env={"PATH": os.environ["PATH"]})
+    key, line = made.stdout.split()
+    (tmp_path / "keys.txt").write_text(line + "\n")
+    assert line.startswith("kitchen:")
+    assert line.endswith(":5")
+    serve = line_with(page, "ATTLOC_API_KEYS_FILE=")
+    assert "keys.txt" in serve
+    with served(serve, tiny_graph, tmp_path) as address:
+        asked = line_with(page, "curl").replace("KEY", key).replace("http://127.0.0.1:8000", address)
+        told = subprocess.run(shlex.split(asked), check=True, capture_output=True, text=True)
+        assert json.loads(told.stdout) == {"sources": []}
+        refused = httpx.get(f"{address}/sources", trust_env=False)
+        assert refused.status_code == 401
+
+
+@pytest.mark.skipif(shutil.which("sqlite3") is None, reason="sqlite3 is not installed")
+def test_sqlite_is_backed_up_while_it_runs(page: str, tiny_graph: Path, tmp_path: Path) -> None:
+    with served("python -m service", tiny_graph, tmp_path) as address:
+        post = {"content": wav(), "headers": AUDIO, "trust_env": False}
+        stored = httpx.post(f"{address}/tag?source=kitchen", **post).json()  # type: ignore[arg-type]
+        backup = line_with(page, ".backup")
+        subprocess.run(shlex.split(backup), cwd=tmp_path, check=True)
+    with closing(Timeline.open(f"sqlite:///{tmp_path}/copy.db")) as copy:
+        assert copy.recording(stored["id"]) is not None
+
+
+def test_postgresql_is_served_and_backed_up(page: str, tiny_graph: Path, tmp_path: Path) -> None:
+    try:
+        find_binaries()
+    except PostgresMissingError as missing:
+        pytest.skip(str(missing))
+    if shutil.which("pg_dump") is None or shutil.which("psql") is None:
+        pytest.skip("pg_dump or psql is not installed")
+    server = PostgresServer("fsync=off")
+    try:
+        url, other = server.create_database(), server.create_database()
+        start, backup = line_with(page, "ATTLOC_DATABASE_URL="), line_with(page, "pg_dump")
+        command = start.replace("postgresql+psycopg://user@host/attloc", url)
+        with served(command, tiny_graph, tmp_path) as address:
+            post = {"content": wav(), "headers": AUDIO, "trust_env": False}
+            stored = httpx.post(f"{address}/tag?source=kitchen", **post).json()  # type: ignore[arg-type]
+            dump = backup.replace("postgresql://user@host/attloc", shlex.quote(url))
+            subprocess.run(["sh", "-euc", dump], cwd=tmp_path, check=True, capture_output=True)
+        copied = (tmp_path / "copy.sql").read_bytes()
+        subprocess.run(["psql", "--quiet", other], input=copied, check=True, capture_output=True)
+        with closing(Timeline.open(other)) as copy:
+            assert copy.recording(stored["id"]) is not None
+    finally:
+        server.close()
