@@ -49,7 +49,7 @@ def serve(target: Target, path: str, *, seconds: float, clients: int = CLIENTS) 
         before = target.cpu_s()
         load = client.closed([data], connections=clients, seconds=seconds)
         spent = target.cpu_s() - before
-    assert set(load.statuses()) == {200}, load.statuses()
+    target.ensure(set(load.statuses()) == {200}, load.statuses())
     done = len(load.answers)
     return Figures(
         [load.rate], [1000 * spent / done], [1000 * load.client_cpu_s / done], [load.latency_ms(0.99)]

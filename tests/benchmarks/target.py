@@ -28,11 +28,13 @@ class Target:
         port: on 127.0.0.1.
         process: the one that was started; its descendants belong to it.
         ready_s: from the start of the process to the first answer of 200 on its probe.
+        log: what it prints.
     """
 
     port: int
     process: psutil.Process
     ready_s: float
+    log: Path
 
     @classmethod
     @contextmanager
@@ -68,9 +70,17 @@ class Target:
             )
         try:
             _await(process, port, probe, log)
-            yield cls(port, psutil.Process(process.pid), time.monotonic() - begun)
+            yield cls(port, psutil.Process(process.pid), time.monotonic() - begun, log)
         finally:
             _end(process)
+
+    def ensure(self, good: bool, found: object) -> None:
+        """Give up where the server did not do what it should, with what it had to say."""
+        if not good:
+            running = self.process.is_running() and self.process.status() != psutil.STATUS_ZOMBIE
+            raise RuntimeError(
+                f"{found}; it {'runs' if running else 'died'} and says:\n{self.log.read_text()[-3000:]}"
+            )
 
     @property
     def family(self) -> list[psutil.Process]:
