@@ -1,12 +1,13 @@
 """CQT CNN: two parallel convolutions on a constant-Q spectrogram, one for timbre, one for rhythm.
 
 T. Lidy, A. Schindler, "CQT-based convolutional neural networks for audio scene classification and
-domestic audio tagging", DCASE 2016 Challenge technical report (first prize of Task 4). From it and
-from their network for music it builds on: a constant-Q transform instead of mel bands; one
-convolutional layer in two branches that do not see each other, kernels of 10 bands by 23 frames pooled
-along time and of 21 bands by 20 frames pooled along frequency; leaky rectifiers; one hidden layer of
-200. Chosen here: 80 bands of twelve an octave from 65.4 Hz, 16 kernels a branch, windows of 80 frames
-(1.3 s) half overlapped, dropout 0.25, slope 0.3.
+domestic audio tagging", DCASE 2016 Challenge technical report (first prize of Task 4). From it: a
+constant-Q transform instead of mel bands, and separate parallel branches for spectral and temporal
+patterns (as in the authors' later arXiv:1811.04419). The report itself was not at hand, so the numbers are
+chosen here: kernels of 10 bands by 23 frames pooled along time and of 21 bands by 20 frames pooled along
+frequency, as their networks for music are remembered to have; 16 kernels a branch; leaky rectifiers of
+slope 0.3; one hidden layer of 200; dropout 0.25; 80 bands of twelve an octave from 65.4 Hz; windows of 80
+frames (1.3 s) half overlapped.
 """
 
 from dataclasses import dataclass

@@ -2,12 +2,13 @@
 
 Y. Xu, Q. Huang, W. Wang, P. Foster, S. Sigtia, P. J. B. Jackson, M. D. Plumbley, "Unsupervised Feature
 Learning Based on Deep Models for Environmental Audio Tagging", IEEE/ACM Transactions on Audio, Speech,
-and Language Processing 25 (6), 2017: the asymmetric auto-encoder, which restores the middle one of
-seven frames through a bottleneck of 50 units, and a shrinking network of 1000 and 500 units that reads
-91 frames of bottleneck features. Chosen here: 500 units in the auto-encoder, a tenth of its inputs
-masked, dropout 0.2, windows every 16 frames. Instead of a pre-training stage the auto-encoder learns
-beside the tagger, in the same steps: no gradient of the labels reaches it, so its features stay
-unsupervised. Their background noise aware input is left out.
+and Language Processing 25 (6), 2017 (arXiv:1607.03681). From it: features of an asymmetric denoising
+auto-encoder on log-mel bands, a shrinking network that reads a large set of contextual frames of them,
+dropout. Of the numbers, 91 frames and layers of 1000 and 500 units are the publication's; seven frames of
+which the middle one is restored, a bottleneck of 50 and 500 units around it are remembered, not checked;
+a tenth of its inputs masked, dropout 0.2 and windows every 16 frames are chosen here. Instead of a
+pre-training stage the auto-encoder learns beside the tagger, in the same steps: no gradient of the labels
+reaches it, so its features stay unsupervised. Their background noise aware input is left out.
 """
 
 from dataclasses import dataclass

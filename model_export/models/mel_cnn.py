@@ -1,11 +1,12 @@
 """Mel CNN: convolution over context windows of log-mel frames.
 
 E. Cakir, T. Heittola, T. Virtanen, "Domestic audio tagging with convolutional neural networks",
-DCASE 2016 Challenge technical report (second prize of Task 4). From it: 40 log-mel bands, context
-windows of half a second (33 frames here; the paper names 32 or 640 ms), convolutions with pooling
-along frequency, sigmoid outputs, the windows' answers averaged. Chosen here: three layers of 32
-kernels of 5 by 5, batch normalization, pooling by 5, 4 and 2 until one band is left, one hidden layer
-of 100, dropout 0.25, windows half overlapped.
+DCASE 2016 Challenge technical report (second prize of Task 4). Of it is known, by the account in section
+1 of the ATT-LOC paper: a CNN on context windows of 32 frames or 640 ms, each trained towards the labels
+of the whole chunk. The report itself was not at hand, so the rest is chosen here: 33 frames of 16 ms,
+half overlapped; 40 log-mel bands; three layers of 32 kernels of 5 by 5 with batch normalization, pooled
+along frequency by 5, 4 and 2 until one band is left; one hidden layer of 100; dropout 0.25; sigmoid
+outputs, averaged over the windows.
 """
 
 from dataclasses import dataclass
