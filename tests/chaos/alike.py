@@ -29,6 +29,7 @@ from tests.chaos.process import ServiceProcess
 RATES = (8_000, 16_000, 22_050, 44_100, 48_000)
 KINDS = (("WAV", "PCM_16"), ("WAV", "PCM_24"), ("WAV", "FLOAT"), ("FLAC", "PCM_16"), ("OGG", "VORBIS"))
 LONGEST_S = 6.0
+RESET = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +37,7 @@ class Verdict:
     """What came of it.
 
     Attributes:
-        statuses: of the concurrent requests, each try for itself.
+        statuses: of the concurrent requests, each try for itself; `RESET` where the connection broke.
         alike: answers equal to the solo answer.
         different: numbers of the others.
         windows: chunks analysed in each of the two passes.
@@ -103,8 +104,14 @@ async def _compare(port: int, bodies: Sequence[bytes]) -> Verdict:
 async def _until_answered(port: int, body: bytes, barrier: asyncio.Barrier, statuses: Counter[int]) -> str:
     first: asyncio.Barrier | None = barrier
     while True:
-        status, document = await _one(port, body, first)
-        statuses[status] += 1
+        try:
+            status, document = await _one(port, body, first)
+        except ConnectionResetError:
+            # Refused, and two seconds later still sending: the service has hung up, and its answer is lost.
+            status, document = 503, {"retry_after": 1.0}
+            statuses[RESET] += 1
+        else:
+            statuses[status] += 1
         if status != 503:
             assert status == 200, document
             return _digest(document)
@@ -125,6 +132,8 @@ async def _one(port: int, body: bytes, barrier: asyncio.Barrier | None = None) -
         answer = await reader.read()
     finally:
         writer.close()
+    if not answer:
+        raise ConnectionResetError
     document = answer.partition(b"\r\n\r\n")[2]
     return int(answer.split(b" ", 2)[1]), json.loads(document)
 
