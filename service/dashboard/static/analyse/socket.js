@@ -54,10 +54,13 @@ export class Socket extends EventTarget {
 
   /** @param {ArrayBuffer} pcm lost while there is no line */
   send(pcm) {
-    if (this.state !== "open" || !this.#line || this.#ended) return;
+    if (this.state !== "open" || this.#line?.readyState !== WebSocket.OPEN || this.#ended) return;
     if (this.#line.bufferedAmount > MOST_BACKLOG_S * 2 * this.handshake.sample_rate) {
       this.reason = "The connection is too slow for live sound.";
+      // Closing waits for what is still to be sent; nobody else has to.
       this.#line.close();
+      this.#line = null;
+      this.#again();
       return;
     }
     this.#line.send(pcm);
@@ -104,6 +107,10 @@ export class Socket extends EventTarget {
     }
     // Before it was accepted a refusal cannot be read; the service is away, starting, or has enough of streams.
     if (event.code === 1006 && this.state === "connecting") this.reason = "The service takes no live sound now.";
+    this.#again();
+  }
+
+  #again() {
     this.#become("waiting");
     this.#timer = window.setTimeout(() => this.open(), this.#wait * (0.5 + Math.random()));
     this.#wait = Math.min(2 * this.#wait, LONGEST_WAIT_MS);
