@@ -78,7 +78,7 @@ class RayEngine:
             raise ArchiveError("Ray is not installed: pip install 'attloc[archive,ray]'") from error
         try:
             ray.init(address=self._address, logging_level=logging.WARNING, log_to_driver=False)
-        except (ConnectionError, ValueError, RuntimeError) as error:
+        except Exception as error:  # a node that does not start in time is a bare one
             raise ArchiveError(f"no Ray cluster at {self._address}: {error}") from error
         self._ray = ray
         logging.getLogger("ray").setLevel(logging.ERROR)
@@ -120,7 +120,9 @@ class RayEngine:
             pa.Table.from_pylist(rows, schema=_TASKS), override_num_blocks=len(rows)
         ).map_batches(
             Worker,
-            fn_constructor_kwargs={"model": self._model(), "identity": identity},
+            # In a list, so that the reference itself is passed on: an actor that must be started anew on
+            # another node can then still ask for the model.
+            fn_constructor_kwargs={"model": [self._ray.put(self._model())], "identity": identity},
             batch_size=1,
             batch_format="pyarrow",
             compute=self._ray.data.ActorPoolStrategy(min_size=1, max_size=max(1, min(total, len(rows)))),
@@ -143,9 +145,11 @@ class RayEngine:
 class Worker:
     """An actor: the engine on one node."""
 
-    def __init__(self, model: _Model, identity: Identity) -> None:
+    def __init__(self, model: list[Any], identity: Identity) -> None:
+        import ray
+
         prefer_throughput()
-        self._engine = _open(model)
+        self._engine = _open(ray.get(model[0]))
         self._identity = identity
         here = self._engine.identity(curves=identity.curves, partitions=identity.partitions)
         identity.ensure_like(here, Path("the archive"))

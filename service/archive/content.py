@@ -33,6 +33,7 @@ class Content:
     _source: Callable[[], BinaryIO]
     _limit: int
     _check: Callable[[], None] = field(default=lambda: None)
+    _expected: int | None = None
     sha256: str | None = None
     size: int | None = None
     _twice: bool = False
@@ -46,9 +47,11 @@ class Content:
         """
         digest, size = hashlib.sha256(), 0
         kept: BinaryIO = io.BytesIO()
+        # Most recordings are short: then one read takes all, into as much memory as it needs.
+        at_once = _PIECE if self._expected is None else min(_PIECE, max(1 << 16, self._expected + 1))
         try:
             source = self._source()
-            while size <= self._limit and (piece := source.read(_PIECE)):
+            while size <= self._limit and (piece := source.read(at_once)):
                 size += len(piece)
                 digest.update(piece)
                 kept = _kept(kept, source, piece, size)
@@ -91,22 +94,21 @@ class Contents:
 
     def _file(self, name: str) -> Iterator[Content]:
         try:
-            # A pipe put in the file's place must not be waited for.
-            descriptor = os.open(path_of_name(name), os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+            file = open(path_of_name(name), "rb", opener=_open)  # noqa: SIM115 - closed below
         except OSError as error:
             raise UnreadableError(error.strerror or str(error)) from error
-        with os.fdopen(descriptor, "rb") as file:
-            before = os.fstat(descriptor)
+        with file:
+            before = os.fstat(file.fileno())
             if not stat.S_ISREG(before.st_mode):
                 raise UnreadableError("not a regular file any more")
             if before.st_size > self._max_bytes:
                 raise AudioLimitError(f"{before.st_size} bytes, allowed are {self._max_bytes}")
 
             def check() -> None:
-                if stamp_of(os.fstat(descriptor)) != stamp_of(before):
+                if stamp_of(os.fstat(file.fileno())) != stamp_of(before):
                     raise UnreadableError("written to while it was read")
 
-            yield Content(stamp_of(before), lambda: file, self._max_bytes, check)
+            yield Content(stamp_of(before), lambda: file, self._max_bytes, check, before.st_size)
 
     def _object(self, name: str) -> Iterator[Content]:
         opened: list[BinaryIO] = []
@@ -126,10 +128,19 @@ class Contents:
                 file.close()
 
 
+def _open(path: str, flags: int) -> int:
+    """A pipe put in the file's place must not be waited for."""
+    return os.open(path, flags | os.O_NONBLOCK)
+
+
 def _kept(kept: BinaryIO, source: BinaryIO, piece: bytes, size: int) -> BinaryIO:
     """Where the bytes are kept, with one more piece of them."""
     if kept is source:
         return source
+    if size == len(piece):  # the first: shared, not copied
+        kept = io.BytesIO(piece)
+        kept.seek(size)
+        return kept
     if size > _IN_MEMORY and isinstance(kept, io.BytesIO):
         if isinstance(source, io.BufferedReader):  # a file of this machine can be read again
             return source
