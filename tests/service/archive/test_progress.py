@@ -6,7 +6,6 @@ from itertools import count
 import pytest
 from rich.console import Console
 
-from service.archive import progress
 from service.archive.progress import Watch
 
 
@@ -14,7 +13,7 @@ from service.archive.progress import Watch
 def minutes(monkeypatch: pytest.MonkeyPatch) -> None:
     """A clock that goes on by a minute each time somebody looks."""
     clock = count(0.0, 60.0)
-    monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock))
+    monkeypatch.setattr("service.archive.progress.time.monotonic", lambda: next(clock))
 
 
 def test_off_a_terminal_a_line_now_and_then(minutes: None) -> None:
