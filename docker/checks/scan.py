@@ -3,6 +3,7 @@
 import os
 import re
 import stat
+import struct
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -45,6 +46,11 @@ def findings(root: Path, user: int) -> list[str]:
         for name in FORBIDDEN_PACKAGES
         if (folder / name).exists()
     ]
+    ours = (root / "app", root / "opt/attloc")
+    stale = [path for folder in ours for path in folder.rglob("*.pyc") if _stale(path)]
+    if stale:
+        first = stale[0].relative_to(root)
+        found.append(f"{len(stale)} files of byte code are stale, /{first} too: every start compiles them")
     for path, status in walk(root):
         mode = status.st_mode
         for_anyone = mode & stat.S_IWOTH
@@ -64,3 +70,10 @@ def findings(root: Path, user: int) -> list[str]:
 
 def _holds_files(folder: Path) -> bool:
     return any(path.is_file() for path in folder.rglob("*"))
+
+
+def _stale(compiled: Path) -> bool:
+    """Whether Python would compile a file's source anew: told by time (PEP 552), and of another time."""
+    flags, seconds = struct.unpack("<II", compiled.read_bytes()[4:12])
+    source = compiled.parent.parent / f"{compiled.name.split('.')[0]}.py"
+    return flags == 0 and source.exists() and seconds != int(source.stat().st_mtime) & 0xFFFFFFFF

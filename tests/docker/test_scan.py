@@ -1,5 +1,7 @@
 """The search for what should not be in an image: it has to find each thing."""
 
+import os
+import py_compile
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -66,3 +68,18 @@ def test_counts_a_hard_link_once(scan: ModuleType, image: Path) -> None:
     before = scan.size_bytes(image)
     (image / "usr/bin/python").hardlink_to(image / "usr/bin/python3")
     assert scan.size_bytes(image) - before < 1000
+
+
+@pytest.mark.parametrize(("mode", "found"), [("TIMESTAMP", 1), ("CHECKED_HASH", 0)])
+def test_finds_byte_code_that_every_start_would_compile(
+    scan: ModuleType, image: Path, mode: str, found: int
+) -> None:
+    source = image / "app/service/app.py"
+    source.write_text("x = 1\n")
+    source.chmod(0o644)
+    compiled = py_compile.compile(str(source), invalidation_mode=py_compile.PycInvalidationMode[mode])
+    assert compiled is not None
+    Path(compiled).chmod(0o644)
+    assert scan.findings(image, USER) == []
+    os.utime(source, (1, 1))  # as a layer that rounds it
+    assert len(scan.findings(image, USER)) == found
