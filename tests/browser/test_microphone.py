@@ -179,7 +179,8 @@ def test_speech_shows_within_three_seconds(launch: LaunchBrowser, tmp_path: Path
               }).observe(document.body, { subtree: true, childList: true, attributes: true });
             })"""
         )
-        assert 0 < seconds < 3
+        # 0: a page that is short of processor time drew the event before it drew the level.
+        assert 0 <= seconds < 3
         page.get_by_role("button", name="Stop").click()
         expect(page.locator(".feed-state")).to_have_text("Not listening")
         visit.assert_no_complaints()
