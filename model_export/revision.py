@@ -1,11 +1,16 @@
 """Which state of the code made something."""
 
 import subprocess
+from functools import cache
 from pathlib import Path
 
 
+@cache
 def revision() -> str:
-    """The git commit of this checkout, `-dirty` where files differ from it; `unknown` outside of git."""
+    """The git commit of this checkout, `-dirty` where files differ from it; `unknown` outside of git.
+
+    As first asked for: what runs is the code of then, and a release overwrites the graph that is under git.
+    """
     try:
         answer = subprocess.run(
             ["git", "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"],  # noqa: S607
