@@ -133,7 +133,7 @@ def archive(
     try:
         from service.archive.command import Request, tag_archive
     except ImportError as error:
-        typer.echo(f"attloc: {error.name} is not installed: pip install 'attloc[archive]'", err=True)
+        typer.echo(f"attloc: {error.name} is not installed: pip install '.[archive]'", err=True)
         raise typer.Exit(2) from None
     request = Request(
         out=out,

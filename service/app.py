@@ -77,7 +77,7 @@ def create_app(
             settings.host,
         )
     if settings.tracing and find_spec("opentelemetry.exporter") is None:
-        raise SettingsError("ATTLOC_TRACING needs OpenTelemetry: install attloc[otel]")
+        raise SettingsError("ATTLOC_TRACING needs OpenTelemetry: pip install '.[otel]'")
     service = Service(settings, tagger=tagger, timeline=timeline)
 
     @asynccontextmanager

@@ -75,7 +75,7 @@ class RayEngine:
             import ray
             import ray.data
         except ImportError as error:
-            raise ArchiveError("Ray is not installed: pip install 'attloc[archive,ray]'") from error
+            raise ArchiveError("Ray is not installed: pip install '.[archive,ray]'") from error
         try:
             ray.init(address=self._address, logging_level=logging.WARNING, log_to_driver=False)
         except Exception as error:  # a node that does not start in time is a bare one

@@ -62,7 +62,7 @@ class Database:
                 connect_args=(_sqlite_args if self._is_sqlite else _postgres_args)(parsed, timeout_s),
             )
         except ModuleNotFoundError as error:
-            raise AttLocError("PostgreSQL needs the package psycopg: install attloc[postgres]") from error
+            raise AttLocError("PostgreSQL needs the package psycopg: pip install '.[postgres]'") from error
         if self._is_sqlite:
             event.listen(self.engine, "connect", _set_up_sqlite)
         # Several statements of one read must see one state of the database.

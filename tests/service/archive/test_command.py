@@ -66,7 +66,7 @@ def test_without_ray_it_says_what_to_install(
     monkeypatch.setitem(sys.modules, "ray", None)
     done = run.invoke(app, ["archive", str(recordings), "--out", str(tmp_path / "out"), "--ray", "auto"])
     assert done.exit_code == 2
-    assert "pip install 'attloc[archive,ray]'" in done.stderr
+    assert "pip install '.[archive,ray]'" in done.stderr
 
 
 def test_without_pyarrow_it_says_what_to_install(
@@ -77,4 +77,4 @@ def test_without_pyarrow_it_says_what_to_install(
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     done = run.invoke(app, ["archive", ".", "--out", str(tmp_path / "out")])
     assert done.exit_code == 2
-    assert "pip install 'attloc[archive]'" in done.stderr
+    assert "pip install '.[archive]'" in done.stderr
