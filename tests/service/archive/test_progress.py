@@ -1,6 +1,7 @@
 """What is shown of a run's progress."""
 
 import io
+import time
 from itertools import count
 
 import pytest
@@ -13,7 +14,7 @@ from service.archive.progress import Watch
 def minutes(monkeypatch: pytest.MonkeyPatch) -> None:
     """A clock that goes on by a minute each time somebody looks."""
     clock = count(0.0, 60.0)
-    monkeypatch.setattr("service.archive.progress.time.monotonic", lambda: next(clock))
+    monkeypatch.setattr(time, "monotonic", lambda: next(clock))
 
 
 def test_off_a_terminal_a_line_now_and_then(minutes: None) -> None:
