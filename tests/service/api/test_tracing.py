@@ -71,5 +71,5 @@ def test_traces_go_on_where_the_caller_began(tiny_graph: Path, tmp_path: Path) -
 
 def test_without_the_extra_it_is_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(app, "find_spec", lambda name: None)
-    with pytest.raises(SettingsError, match=r"attloc\[otel\]"):
+    with pytest.raises(SettingsError, match=r"\.\[otel\]"):
         app.create_app(Settings(tracing=True))
