@@ -5,9 +5,7 @@ active_regions), `rooms.csv` (one row per measured impulse response: id, path, s
 table of label sets (columns `lists` and `majorityvote`). `docs/training.md` describes the columns.
 """
 
-import csv
 import hashlib
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +15,7 @@ from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from model_export.data.table import read_rows
 from service.engine.errors import AttLocError
 
 SAMPLE_RATE = 16_000
@@ -102,32 +101,22 @@ def read_corpus(root: Path, label_list: str = "development_refined") -> Corpus:
             group=row["group"],
             active_regions_s=_regions(row["active_regions"], row["id"]),
         )
-        for row in _rows(root / "sources.csv", "id,path,split,tag,subclass,origin,group,active_regions")
+        for row in read_rows(
+            root / "sources.csv", "id,path,split,tag,subclass,origin,group,active_regions", CorpusError
+        )
     )
     responses = tuple(
         RoomResponse(row["id"], root / row["path"], row["split"], row["room"], float(row["rt60_s"] or "nan"))
-        for row in _rows(root / "rooms.csv", "id,path,split,room,rt60_s")
+        for row in read_rows(root / "rooms.csv", "id,path,split,room,rt60_s", CorpusError)
     )
     label_sets = tuple(
         frozenset(row["majorityvote"])
-        for row in _rows(root / "chime_home_labels.csv", "lists,majorityvote")
+        for row in read_rows(root / "chime_home_labels.csv", "lists,majorityvote", CorpusError)
         if label_list in row["lists"].split(";")
     )
     if not label_sets:
         raise CorpusError(f"no row of {root / 'chime_home_labels.csv'} is in the list {label_list!r}")
     return Corpus(root, sources, responses, label_sets)
-
-
-def _rows(path: Path, columns: str) -> Iterator[dict[str, str]]:
-    try:
-        with path.open(newline="", encoding="utf-8") as file:
-            reader = csv.DictReader(file)
-            missing = set(columns.split(",")) - set(reader.fieldnames or ())
-            if missing:
-                raise CorpusError(f"{path} lacks the columns {sorted(missing)}")
-            yield from reader
-    except OSError as error:
-        raise CorpusError(f"cannot read {path}: {error}") from error
 
 
 def _regions(text: str, source: str) -> tuple[tuple[float, float], ...]:

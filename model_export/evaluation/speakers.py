@@ -4,9 +4,8 @@ All children, and part of the adults, come from one corpus of read speech. A net
 for the child, so both are compared within it.
 """
 
-import csv
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model_export.data.mixture_set import MixtureSetError
+from model_export.data.table import read_rows
 from model_export.evaluation.answers import Answers
 from model_export.metrics import Interval, bootstrap, equal_error_rate, roc_auc
 
@@ -133,9 +133,9 @@ def _origin_of_children(heard: list[list[Heard]]) -> str:
 
 def _heard(folder: Path, sources: Path, count: int) -> list[list[Heard]]:
     """Of each of the first chunks of a set, the recordings that it was mixed from."""
-    known = {row["id"]: row for row in _rows(sources, "id,tag,origin,speaker_age")}
+    known = {row["id"]: row for row in read_rows(sources, "id,tag,origin,speaker_age", MixtureSetError)}
     chunks: list[list[Heard]] = [[] for _ in range(count)]
-    for event in _rows(folder / "events.csv", "chunk,source"):
+    for event in read_rows(folder / "events.csv", "chunk,source", MixtureSetError):
         row = known.get(event["source"])
         if row is None:
             raise MixtureSetError(f"{folder} is mixed from {event['source']!r}, which is not in {sources}")
@@ -143,15 +143,3 @@ def _heard(folder: Path, sources: Path, count: int) -> list[list[Heard]]:
             age = float(row["speaker_age"]) if row["speaker_age"] else math.nan
             chunks[int(event["chunk"])].append(Heard(row["tag"], row["origin"], age))
     return chunks
-
-
-def _rows(path: Path, columns: str) -> Iterator[dict[str, str]]:
-    try:
-        with path.open(newline="", encoding="utf-8") as file:
-            reader = csv.DictReader(file)
-            missing = set(columns.split(",")) - set(reader.fieldnames or ())
-            if missing:
-                raise MixtureSetError(f"{path} lacks the columns {sorted(missing)}")
-            yield from reader
-    except OSError as error:
-        raise MixtureSetError(f"cannot read {path}: {error}") from error
