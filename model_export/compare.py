@@ -189,7 +189,7 @@ def write(suite: "Suite", finished: list[Run], sets: Sets, out: Path, chunks: in
         for part, folders in parts.items()
     }
     seconds = {
-        name: float(np.mean([json.loads((run.out / DONE).read_text())["training_s"] for run in runs]))
+        name: float(np.mean([json.loads((run.out / DONE).read_text())["training_cpu_s"] for run in runs]))
         for name, runs in by_name.items()
     }
     text = markdown(setting, found, names, seconds)

@@ -63,7 +63,8 @@ class TrainConfig:
         gradient_norm: gradients are scaled down to this norm.
         ema_decay: of the averaged weights that are validated and shipped, less at first (see `averaging`); 0
             for no averaging.
-        precision: bf16-mixed runs the matrix products in bfloat16, a third faster on recent CPUs.
+        precision: of the matrix products; "auto" is bfloat16 where the hardware has it, a third faster on
+            recent CPUs. A checkpoint names what it was trained in.
         threads: of torch.
     """
 
@@ -83,7 +84,7 @@ class TrainConfig:
     weight_decay: float = 0.0
     gradient_norm: float = 1.0
     ema_decay: float = 0.995
-    precision: Literal["32-true", "bf16-mixed"] = "bf16-mixed"
+    precision: Literal["auto", "32-true", "bf16-mixed"] = "auto"
     threads: int = 2
 
     def __post_init__(self) -> None:

@@ -1,6 +1,7 @@
 """`python -m model_export train`: learn from sets of weakly labelled mixtures."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -20,6 +21,7 @@ def train(
     out: Path,
     resume: bool = False,
     start_from: Path | None = None,
+    anew: Sequence[str] = (),
     progress: bool = True,
     devices: int = 1,
     nodes: int = 1,
@@ -37,7 +39,9 @@ def train(
             validated and the best checkpoint is the last.
         out: folder of the run.
         resume: go on from `last.ckpt` in `out`, where there is one.
-        start_from: checkpoint whose weights and standardization a new run begins with.
+        start_from: checkpoint or exported graph whose weights and standardization a new run begins with;
+            labels that it does not know begin anew.
+        anew: layers of the network that begin anew all the same, by name.
         progress: show a progress bar.
         devices: GPUs to train on, or processes where there is no GPU, on each node.
         nodes: machines; the folders are on a disk that all of them see.
@@ -48,7 +52,7 @@ def train(
     Raises:
         MixtureSetError: a folder is not a set, has labels the configuration lacks, is at another rate or
             too small, or a batch is not to be shared out evenly.
-        BundleError: `start_from` is no checkpoint.
+        BundleError: `start_from` is neither, or of a network of other sizes.
     """
     import lightning
     import numpy as np
@@ -57,7 +61,6 @@ def train(
     from lightning.pytorch.loggers import TensorBoardLogger
 
     from model_export.averaging import warmed_average
-    from model_export.checkpoint import load_checkpoint
     from model_export.data.features import FeatureSet, cached_features, statistics
     from model_export.data.loading import ChunkData, balancing
     from model_export.data.mixture_set import MixtureSetError, read_weak_set
@@ -66,7 +69,11 @@ def train(
     from model_export.models.gmm import GMM
     from model_export.models.registry import build_frontend
     from model_export.module import SELECTED_BY, TaggerModule
+    from model_export.precision import fastest_precision
+    from model_export.starting_point import adopt, read_trained
 
+    precision = fastest_precision() if config.precision == "auto" else config.precision
+    config = replace(config, precision=precision)  # so that the checkpoint names it
     torch.set_num_threads(config.threads)
     lightning.seed_everything(config.seed, verbose=False)
     codes = [label.code for label in config.labels]
@@ -110,7 +117,7 @@ def train(
             *statistics([features[path] for path in train_sets], config.standardize)
         )
     else:
-        module.tagger.load_state_dict(load_checkpoint(start_from).tagger.state_dict())
+        adopt(module.tagger, config.labels, read_trained(start_from), anew)
 
     checkpoints = [ModelCheckpoint(out, "best", save_last=True, enable_version_counter=False)]
     if validation_sets:
@@ -132,7 +139,7 @@ def train(
         strategy="ddp" if several else "auto",
         use_distributed_sampler=False,  # our own know their shares
         sync_batchnorm=several and on_gpu,
-        precision=config.precision,
+        precision=precision,
         max_epochs=config.epochs,
         gradient_clip_val=config.gradient_norm,
         logger=TensorBoardLogger(out, name="", version=""),
@@ -198,7 +205,7 @@ def register(app: typer.Typer) -> None:
             bool, typer.Option(help="learn the share of annotators who heard a label, where known")
         ] = False,
         precision: Annotated[
-            Literal["32-true", "bf16-mixed"] | None, typer.Option(help="of the matrix products")
+            Literal["auto", "32-true", "bf16-mixed"] | None, typer.Option(help="of the matrix products")
         ] = None,
         devices: Annotated[
             int, typer.Option(min=1, help="GPUs, or processes where there is none, on each node")
@@ -206,7 +213,12 @@ def register(app: typer.Typer) -> None:
         nodes: Annotated[int, typer.Option(min=1, help="machines; see docs/training.md")] = 1,
         resume: Annotated[bool, typer.Option(help="go on from the run's last checkpoint")] = False,
         start_from: Annotated[
-            Path | None, typer.Option(help="begin with the weights of a checkpoint")
+            Path | None,
+            typer.Option(help="begin with the weights of a checkpoint or of an exported graph (.onnx)"),
+        ] = None,
+        anew: Annotated[
+            list[str] | None,
+            typer.Option(help="layer that begins anew all the same, as `attention`; repeatable"),
         ] = None,
     ) -> None:
         """Train a network, the ATT-LOC CGRNN if none is named, on weakly labelled chunks."""
@@ -222,5 +234,15 @@ def register(app: typer.Typer) -> None:
             "precision": precision,
         }
         run = read_config(config, given, network, vocabulary_of(train_sets))
-        best = train(run, train_sets, validation_sets, out, resume, start_from, devices=devices, nodes=nodes)
+        best = train(
+            run,
+            train_sets,
+            validation_sets,
+            out,
+            resume,
+            start_from,
+            anew or (),
+            devices=devices,
+            nodes=nodes,
+        )
         typer.echo(f"best checkpoint: {best}")

@@ -38,12 +38,12 @@ def document(
     Args:
         setting: the terms.
         parts: "validation" and perhaps "test", each by configuration.
-        seconds: that a run took to train, mean over seeds, by configuration.
+        seconds: of processor time that a run took to train, mean over seeds, by configuration.
     """
     return {
         "setting": plain(setting),
         "parts": {part: {name: plain(of) for name, of in found.items()} for part, found in parts.items()},
-        "training_s": {name: round(of, 1) for name, of in seconds.items()},
+        "training_cpu_s": {name: round(of, 1) for name, of in seconds.items()},
     }
 
 
@@ -84,7 +84,7 @@ def markdown(
 
 
 def _standings(found: Mapping[str, Standing], reference: str, seconds: Mapping[str, float]) -> str:
-    columns = ("configuration", "seeds", "EER", "±", f"relative to {reference}", "frame AUC", "±", "training")
+    columns = ("configuration", "seeds", "EER", "±", f"relative to {reference}", "frame AUC", "±", "CPU")
     rows = [
         (
             name,

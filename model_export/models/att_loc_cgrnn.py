@@ -26,6 +26,8 @@ class AttLocConfig(NetworkConfig):
         attend: X(t) of Eq. 3 and 6: the mel values of the frame or the pooled CNN output.
         gate: what Z_att multiplies before the tag layers: the CNN output (Eq. 4) or the GRU output.
         dropout: before the output layer.
+        attention_cost: weight of the mean of Z_att in the loss, 0 in the paper. Without a cost nothing
+            lets go of the frames that do not matter, and Z_att ends near 1 everywhere.
     """
 
     filters: int = 128
@@ -36,10 +38,13 @@ class AttLocConfig(NetworkConfig):
     attend: Literal["mel", "cnn"] = "cnn"
     gate: Literal["cnn", "gru"] = "cnn"
     dropout: float = 0.2
+    attention_cost: float = 0.0
 
 
 class AttLocCGRNN(Network):
     """Chunk-level tags with frame-level attention and localization, learned from chunk labels only."""
+
+    label_layers = ("output", "localization")
 
     def __init__(self, config: AttLocConfig) -> None:
         super().__init__()
@@ -81,6 +86,11 @@ class AttLocCGRNN(Network):
         presence, localization = presence.transpose(0, 1), localization.transpose(0, 1)
         tags = _mean_over_frames(presence) / _mean_over_frames(localization)  # Eq. 8, both sums over T
         return Prediction(tags, attention[:, :, 0].transpose(0, 1), localization, presence)
+
+    def loss(self, prediction: Prediction, targets: Tensor, features: Tensor) -> Tensor:
+        """Binary cross-entropy (Eq. 1) and what attention costs."""
+        cost = self.config.attention_cost * prediction.attention.mean()
+        return super().loss(prediction, targets, features) + cost
 
 
 def _mean_over_frames(curves: Tensor) -> Tensor:

@@ -49,6 +49,8 @@ class CqtCNNConfig(NetworkConfig):
 class CqtCNN(ContextNetwork):
     """Tags of each context window, averaged over the chunk."""
 
+    label_layers = ("head.4",)
+
     def __init__(self, config: CqtCNNConfig) -> None:
         super().__init__()
         self.config = config

@@ -49,6 +49,8 @@ class DaeDNNConfig(NetworkConfig):
 class DaeDNN(ContextNetwork):
     """Tags of each context window of auto-encoder features, averaged over the chunk."""
 
+    label_layers = ("tagger.6",)
+
     def __init__(self, config: DaeDNNConfig) -> None:
         super().__init__()
         self.config = config

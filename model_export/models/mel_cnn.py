@@ -44,6 +44,8 @@ class MelCNNConfig(NetworkConfig):
 class MelCNN(ContextNetwork):
     """Tags of each context window, averaged over the chunk."""
 
+    label_layers = ("head.3",)
+
     def __init__(self, config: MelCNNConfig) -> None:
         super().__init__()
         self.config = config

@@ -1,6 +1,7 @@
 """What the systems of the paper's Table 3 have in common."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -22,7 +23,13 @@ class NetworkConfig:
 
 
 class Network(nn.Module):
-    """Standardized features (batch, frames, bands) to a `Prediction`, and the loss it learns by."""
+    """Standardized features (batch, frames, bands) to a `Prediction`, and the loss it learns by.
+
+    Attributes:
+        label_layers: linear layers with a row for each label, by their names in the module.
+    """
+
+    label_layers: ClassVar[tuple[str, ...]] = ("output",)
 
     def loss(self, prediction: Prediction, targets: Tensor, features: Tensor) -> Tensor:  # noqa: ARG002
         """The scalar that training minimizes: binary cross-entropy of the chunk-level tags (Eq. 1).

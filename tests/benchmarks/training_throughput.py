@@ -15,6 +15,7 @@ from model_export.augment import augment
 from model_export.config import TrainConfig
 from model_export.models.registry import SYSTEMS
 from model_export.models.waveform_tagger import WaveformTagger
+from model_export.precision import fastest_precision
 
 FRAMES = 249
 
@@ -56,7 +57,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--batch-size", type=int, default=64)
-    parser.add_argument("--precision", choices=["32-true", "bf16-mixed"], default="bf16-mixed")
+    parser.add_argument("--precision", choices=["32-true", "bf16-mixed"], default=fastest_precision())
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--seconds", type=float, default=5.0)
     parser.add_argument("--system", action="append", choices=[name for name in SYSTEMS if name != "gmm"])

@@ -1,0 +1,61 @@
+"""What a training begins with where it does not begin anew: an earlier one, as far as it knows the labels."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from model_export.checkpoint import Checkpoint, load_checkpoint
+from model_export.graph_weights import read_graph
+from model_export.models.waveform_tagger import WaveformTagger
+from service.engine.card import Label
+from service.engine.errors import BundleError
+
+
+def read_trained(path: Path) -> Checkpoint:
+    """A checkpoint of `train` or a graph of `export`, told apart by the ending `.onnx`.
+
+    Raises:
+        BundleError: it is neither.
+    """
+    return read_graph(path) if path.suffix == ".onnx" else load_checkpoint(path)
+
+
+def adopt(
+    tagger: WaveformTagger, labels: tuple[Label, ...], start: Checkpoint, anew: Sequence[str] = ()
+) -> None:
+    """Give a tagger the weights and the standardization of a trained one.
+
+    A row that belongs to a label goes to the label of the same code, wherever that stands now; labels unknown
+    to the trained one keep their first weights. So a network fit for one vocabulary begins to learn another.
+
+    Args:
+        tagger: to be changed.
+        labels: in the order of its label axis.
+        start: a tagger of the same system and sizes, of any labels.
+        anew: layers of the network that keep their first weights, by name; their sizes may differ.
+
+    Raises:
+        BundleError: it is of another system or of other sizes, or there is no such layer.
+    """
+    new, old = tagger.state_dict(), start.tagger.state_dict()
+    layers, left_out = (
+        tuple(f"network.{name}." for name in names) for names in (tagger.network.label_layers, anew)
+    )
+    for layer, prefix in zip(anew, left_out, strict=True):
+        if not any(name.startswith(prefix) for name in new):
+            there = ", ".join(name for name, _ in tagger.network.named_children())
+            raise BundleError(f"the network has no layer {layer!r}; it has {there}")
+    known = {label.code: row for row, label in enumerate(start.config.labels)}
+    pairs = [(row, known[label.code]) for row, label in enumerate(labels) if label.code in known]
+    for name, value in new.items():
+        if name.startswith(left_out):
+            continue
+        given = old.get(name)
+        by_label = name.startswith(layers)
+        if given is None or given.shape[by_label:] != value.shape[by_label:]:
+            there = "none" if given is None else f"of shape {tuple(given.shape)}"
+            raise BundleError(f"{name} is of shape {tuple(value.shape)}; what to begin with has {there}")
+        if by_label:
+            for row, old_row in pairs:
+                value[row] = given[old_row]
+        else:
+            value.copy_(given)
