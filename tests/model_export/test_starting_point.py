@@ -147,8 +147,8 @@ def test_a_layer_can_begin_anew() -> None:
 
 
 def test_a_layer_that_is_not_there_cannot_begin_anew() -> None:
-    with pytest.raises(BundleError, match="no layer 'atention'; it has conv, attention, localization"):
-        adopt(tagger(CONFIG, 2), CONFIG.labels, started(CONFIG, 1), anew=["atention"])
+    with pytest.raises(BundleError, match="no layer 'gates'; it has conv, attention, localization"):
+        adopt(tagger(CONFIG, 2), CONFIG.labels, started(CONFIG, 1), anew=["gates"])
 
 
 def test_another_system_cannot_be_gone_on_from() -> None:
