@@ -15,6 +15,7 @@ import typer
 from service.engine.errors import AttLocError
 
 if TYPE_CHECKING:
+    from model_export.comparison.runs import Beginning
     from model_export.comparison.suites import Suite
     from model_export.config import TrainConfig
 
@@ -86,20 +87,23 @@ def prepare(runs: list[Run], train_sets: tuple[Path, ...]) -> None:
             cached_features(read_weak_set(path), build_frontend(frontend))
 
 
-def carry_out_all(runs: list[Run], sets: Sets, jobs: int, progress: bool) -> Iterator[Run]:
+def carry_out_all(
+    runs: list[Run], sets: Sets, jobs: int, progress: bool, beginning: "Beginning"
+) -> Iterator[Run]:
     """Carry out runs, `jobs` at a time; yields each when it is done."""
     from model_export.comparison.runs import carry_out
 
     train_sets = list(sets.train)
     if jobs == 1:
         for run in runs:
-            carry_out(run.config, train_sets, sets.answered, run.out, progress)
+            carry_out(run.config, train_sets, sets.answered, run.out, progress, beginning)
             yield run
         return
     # A fresh process for each: what one training leaves in memory is no burden for the next.
     with ProcessPoolExecutor(jobs, get_context("spawn"), max_tasks_per_child=1) as pool:
         waiting = {
-            pool.submit(carry_out, run.config, train_sets, sets.answered, run.out, False): run for run in runs
+            pool.submit(carry_out, run.config, train_sets, sets.answered, run.out, False, beginning): run
+            for run in runs
         }
         for done in as_completed(waiting):
             done.result()
@@ -116,6 +120,7 @@ def compare(
     jobs: int = 1,
     replicates: int = 1000,
     progress: bool = True,
+    beginning: "Beginning | None" = None,
 ) -> str:
     """Train, answer and compare; writes `comparison.md` and `comparison.json` into `out` after every run.
 
@@ -129,30 +134,42 @@ def compare(
         jobs: runs at a time.
         replicates: of the bootstrap.
         progress: show bars and a line a run.
+        beginning: what all runs begin with; None for first weights.
 
     Returns:
         The tables, Markdown.
     """
-    from model_export.comparison.runs import is_done
+    from model_export.comparison.runs import Beginning, is_done
 
+    beginning = beginning or Beginning()
     runs = plan(suite, sets, seeds, chunks, checkpoints, out)
     if not runs:
         raise AttLocError("nothing to compare: soft labels take sets that tell what each annotator heard")
     out.mkdir(parents=True, exist_ok=True)
     prepare(runs, sets.train)
-    to_do = [run for run in runs if not is_done(run.config, list(sets.train), sets.answered, run.out)]
+    to_do = [
+        run for run in runs if not is_done(run.config, list(sets.train), sets.answered, run.out, beginning)
+    ]
     finished = [run for run in runs if run not in to_do]
     started = time.monotonic()
-    for done, run in enumerate(carry_out_all(to_do, sets, jobs, progress), start=1):
+    for done, run in enumerate(carry_out_all(to_do, sets, jobs, progress, beginning), start=1):
         finished.append(run)
         hours = (time.monotonic() - started) / done * (len(to_do) - done) / 3600
         if progress:
             typer.echo(f"{len(finished)} of {len(runs)}: {run.out}; about {hours:.1f} h to go", err=True)
-        write(suite, finished, sets, out, chunks, _QUICK)
-    return write(suite, finished, sets, out, chunks, replicates)
+        write(suite, finished, sets, out, chunks, _QUICK, beginning)
+    return write(suite, finished, sets, out, chunks, replicates, beginning)
 
 
-def write(suite: "Suite", finished: list[Run], sets: Sets, out: Path, chunks: int, replicates: int) -> str:
+def write(
+    suite: "Suite",
+    finished: list[Run],
+    sets: Sets,
+    out: Path,
+    chunks: int,
+    replicates: int,
+    beginning: "Beginning",
+) -> str:
     """Write the tables of what is finished; they wait for a run of the reference."""
     import numpy as np
 
@@ -166,13 +183,17 @@ def write(suite: "Suite", finished: list[Run], sets: Sets, out: Path, chunks: in
     if suite.reference not in by_name:
         return ""
     left_out = [name for name in suite.configurations if name not in by_name]
+    notes = [f"No run of: {', '.join(left_out)}."] if left_out else []
+    if beginning.start_from is not None:
+        anew = f", {' and '.join(beginning.anew)} anew" if beginning.anew else ""
+        notes.append(f"Every run began with the weights of {beginning.start_from.name}{anew}.")
     setting = Setting(
         suite.reference,
         chunks,
         tuple(path.name for path in sets.train),
         sum(len(read_weak_set(path)) for path in sets.train),
         replicates,
-        (f"No run of: {', '.join(left_out)}.",) if left_out else (),
+        tuple(notes),
     )
     parts = {"validation": sets.validation} | ({"test": sets.test} if sets.test else {})
     names = {part: [path.name for path in folders] for part, folders in parts.items()}
@@ -204,7 +225,7 @@ def register(app: typer.Typer) -> None:
 
     @app.command(name="compare")
     def command(
-        suite: Annotated[str, typer.Argument(help="systems, ablations or a JSON file")],
+        suite: Annotated[str, typer.Argument(help="systems, ablations, attention or a JSON file")],
         train_sets: Annotated[
             list[Path], typer.Option("--train", help="folder of mixtures to learn from; repeatable")
         ] = [Path("data/train-standard"), Path("data/train-hard")],  # noqa: B006
@@ -228,11 +249,18 @@ def register(app: typer.Typer) -> None:
         ] = 4,
         jobs: Annotated[int, typer.Option(min=1, help="runs at a time, each with its own threads")] = 1,
         replicates: Annotated[int, typer.Option(min=1, help="bootstrap resamplings")] = 1000,
+        start_from: Annotated[
+            Path | None, typer.Option(help="begin with the weights of a checkpoint or of an exported graph")
+        ] = None,
+        anew: Annotated[
+            list[str] | None, typer.Option(help="layer that begins anew all the same; repeatable")
+        ] = None,
     ) -> None:
         """Train configurations with one budget and several seeds, and put them side by side.
 
         What was done before with the same settings is not done again, so an interrupted comparison goes on.
         """
+        from model_export.comparison.runs import Beginning
         from model_export.comparison.suites import Suite, merged, read_suite
 
         chosen = read_suite(suite)
@@ -242,4 +270,7 @@ def register(app: typer.Typer) -> None:
         sets = Sets(tuple(train_sets), tuple(validation_sets), tuple(test_sets or ()))
         folder = out or Path("runs") / f"compare-{Path(suite).stem}"
         chosen = chosen.only(only) if only else chosen
-        typer.echo(compare(chosen, sets, folder, seeds, chunks, checkpoints, jobs, replicates))
+        beginning = Beginning(start_from, tuple(anew or ()))
+        typer.echo(
+            compare(chosen, sets, folder, seeds, chunks, checkpoints, jobs, replicates, beginning=beginning)
+        )

@@ -27,6 +27,7 @@ class Standing:
         by_set: of each set, mean over labels and seeds.
         frame_auc: of the presence, mean over labels, sets and seeds; NaN where there is no truth.
         frame_auc_spread: standard deviation over the seeds.
+        attention_auc: of the attention against frames with any of the labels, mean over sets and seeds.
     """
 
     seeds: int
@@ -37,6 +38,7 @@ class Standing:
     by_set: dict[str, Interval]
     frame_auc: float
     frame_auc_spread: float
+    attention_auc: float
 
 
 def standings(
@@ -90,6 +92,7 @@ def standings(
             },
             frame_auc=float(areas.mean()),
             frame_auc_spread=float(areas.std(ddof=1)) if spread else float("nan"),
+            attention_auc=float(np.mean([[result.attention_auc for result in sets_] for sets_ in seeds])),
         )
     return found
 

@@ -72,7 +72,7 @@ def markdown(
         + f" of {', '.join(setting.train)}; what is tested is its last epoch, selected by nothing. (The GMM "
         "is fitted to frames drawn from all chunks instead.) EER: mean over labels, sets and seeds. In "
         f"brackets: 95 % intervals, bootstrap over chunks and seeds ({setting.replicates} resamplings); ±: "
-        "standard deviation over seeds.",
+        "standard deviation over seeds. Attention AUC: against frames in which any of the labels is heard.",
         *setting.notes,
     ]
     for part, found in parts.items():
@@ -84,7 +84,10 @@ def markdown(
 
 
 def _standings(found: Mapping[str, Standing], reference: str, seconds: Mapping[str, float]) -> str:
-    columns = ("configuration", "seeds", "EER", "±", f"relative to {reference}", "frame AUC", "±", "CPU")
+    columns = (
+        *("configuration", "seeds", "EER", "±", f"relative to {reference}"),
+        *("frame AUC", "±", "attention AUC", "CPU"),
+    )
     rows = [
         (
             name,
@@ -94,6 +97,7 @@ def _standings(found: Mapping[str, Standing], reference: str, seconds: Mapping[s
             "-" if name == reference else _percent(of.relative),
             _number(of.frame_auc),
             _number(of.frame_auc_spread),
+            _number(of.attention_auc),
             f"{seconds[name] / 60:.1f} min",
         )
         for name, of in found.items()

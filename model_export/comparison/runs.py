@@ -1,5 +1,6 @@
 """One configuration with one seed: trained, exported, answered through the engine that serves it."""
 
+import hashlib
 import json
 import time
 from dataclasses import dataclass
@@ -25,16 +26,37 @@ class Result:
         present: (chunks, labels) bool, the weak labels.
         tags: (chunks, labels) float32.
         frame_auc: (labels,) of the presence against the truth; NaN where the set has none.
+        attention_auc: of the attention against the frames in which any of the labels is heard; NaN where the
+            set has no truth, 0.5 for a network without attention.
     """
 
     labels: tuple[str, ...]
     present: NDArray[np.bool_]
     tags: NDArray[np.float32]
     frame_auc: NDArray[np.float64]
+    attention_auc: float
+
+
+@dataclass(frozen=True, slots=True)
+class Beginning:
+    """What runs begin with.
+
+    Attributes:
+        start_from: checkpoint or exported graph; None for first weights.
+        anew: layers that begin anew all the same.
+    """
+
+    start_from: Path | None = None
+    anew: tuple[str, ...] = ()
 
 
 def carry_out(
-    config: "TrainConfig", train_sets: list[Path], tested_sets: list[Path], out: Path, progress: bool = True
+    config: "TrainConfig",
+    train_sets: list[Path],
+    tested_sets: list[Path],
+    out: Path,
+    progress: bool = True,
+    beginning: Beginning = Beginning(),
 ) -> None:
     """Train and answer, as far as that is not done already; a run that was broken off is taken up again.
 
@@ -46,13 +68,14 @@ def carry_out(
         tested_sets: folders of mixtures to answer.
         out: the run's folder; what it holds of another configuration or other sets is replaced.
         progress: show bars.
+        beginning: what it begins with.
     """
     from model_export.export import Trained, export
     from model_export.train import LAST, train
     from service.engine.bundle import Bundle
 
     out.mkdir(parents=True, exist_ok=True)
-    wanted = signature(config, train_sets)
+    wanted = signature(config, train_sets, beginning)
     begun, graph = out / "config.json", out / "last.onnx"
     if not begun.exists() or json.loads(begun.read_text(encoding="utf-8")) != wanted:
         for stale in (out / LAST, out / DONE, graph, out / "epochs.jsonl", *out.glob("answers-*.npz")):
@@ -60,7 +83,16 @@ def carry_out(
         begun.write_text(json.dumps(wanted, indent=1) + "\n", encoding="utf-8")
     if not (out / DONE).exists():
         started = time.process_time()  # what else the machine does meanwhile is no matter of the system's
-        best = train(config, train_sets, [], out, resume=True, progress=progress)
+        best = train(
+            config,
+            train_sets,
+            [],
+            out,
+            resume=True,
+            start_from=beginning.start_from,
+            anew=beginning.anew,
+            progress=progress,
+        )
         seconds = time.process_time() - started
         last = out / LAST if (out / LAST).exists() else best
         export(Trained.read(last), graph, batches=(1, 2))
@@ -72,23 +104,32 @@ def carry_out(
             _write(_answered(bundle, folder), answers_file(out, folder))
 
 
-def signature(config: "TrainConfig", train_sets: list[Path]) -> dict[str, object]:
-    """What makes a run the same run: its configuration and what it learns from."""
+def signature(config: "TrainConfig", train_sets: list[Path], beginning: Beginning) -> dict[str, object]:
+    """What makes a run the same run: its configuration, what it learns from and what it begins with."""
+    start = beginning.start_from
+    begun = {"of": hashlib.sha256(start.read_bytes()).hexdigest(), "anew": [*beginning.anew]} if start else {}
     return {
         "config": json.loads(json.dumps(config.to_dict())),
         "train": [
             [path.name, json.loads((path / "manifest.json").read_text(encoding="utf-8"))]
             for path in train_sets
         ],
+        "begun": begun,
     }
 
 
-def is_done(config: "TrainConfig", train_sets: list[Path], tested_sets: list[Path], out: Path) -> bool:
+def is_done(
+    config: "TrainConfig",
+    train_sets: list[Path],
+    tested_sets: list[Path],
+    out: Path,
+    beginning: Beginning = Beginning(),
+) -> bool:
     """Whether `carry_out` would have nothing to do."""
     begun = out / "config.json"
     return (
         (out / DONE).exists()
-        and json.loads(begun.read_text(encoding="utf-8")) == signature(config, train_sets)
+        and json.loads(begun.read_text(encoding="utf-8")) == signature(config, train_sets, beginning)
         and all(answers_file(out, folder).exists() for folder in tested_sets)
     )
 
@@ -102,7 +143,9 @@ def read_result(out: Path, folder: Path) -> Result:
     """What a run answered to a set."""
     with np.load(answers_file(out, folder)) as stored:
         labels = tuple(str(label) for label in stored["labels"])
-        return Result(labels, stored["present"], stored["tags"], stored["frame_auc"])
+        return Result(
+            labels, stored["present"], stored["tags"], stored["frame_auc"], float(stored["attention_auc"])
+        )
 
 
 def _answered(bundle: "Bundle", folder: Path) -> Result:
@@ -115,7 +158,8 @@ def _answered(bundle: "Bundle", folder: Path) -> Result:
         float("nan") if truth is None else roc_auc(truth[:, :, column].ravel(), curves.ravel())
         for column, curves in enumerate(np.moveaxis(found.presence, 2, 0))
     ]
-    return Result(found.labels, found.present, found.tags, np.array(areas))
+    heard = float("nan") if truth is None else roc_auc(truth.any(axis=2).ravel(), found.attention.ravel())
+    return Result(found.labels, found.present, found.tags, np.array(areas), heard)
 
 
 def _write(result: Result, path: Path) -> None:
@@ -126,5 +170,6 @@ def _write(result: Result, path: Path) -> None:
         present=result.present,
         tags=result.tags,
         frame_auc=result.frame_auc,
+        attention_auc=np.array(result.attention_auc),
     )
     partial.rename(path)

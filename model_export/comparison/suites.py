@@ -56,11 +56,11 @@ class Suite:
 _BASE: Fields = {"batch_size": 64, "ema_decay": 0.0}
 
 
-def _network(**fields: Any) -> Fields:
+def _network(**fields: Any) -> dict[str, Any]:
     return {"network": fields}
 
 
-def _without_silence() -> Fields:
+def _without_silence() -> dict[str, Any]:
     from dataclasses import asdict
 
     from model_export.data.labels import CHIME_HOME
@@ -69,7 +69,10 @@ def _without_silence() -> Fields:
 
 
 def built_in() -> Mapping[str, Suite]:
-    """The suites that need no file: the systems of the paper's Table 3, and what the paper leaves open."""
+    """The suites that need no file.
+
+    The systems of the paper's Table 3, what the paper leaves open, and what keeps attention from saturating.
+    """
     return {
         "systems": Suite(
             "cgrnn",
@@ -98,6 +101,19 @@ def built_in() -> Mapping[str, Suite]:
                 "no dropout": _network(dropout=0.0),
                 "dropout 0.4": _network(dropout=0.4),
                 "soft labels": {"soft_labels": True},
+            },
+            _BASE,
+        ),
+        "attention": Suite(
+            "default",
+            {
+                "default": {},
+                "without S": _without_silence(),
+                **{
+                    f"without S, cost {cost}": _without_silence() | _network(attention_cost=cost)
+                    for cost in (0.05, 0.1, 0.2)
+                },
+                "cost 0.1": _network(attention_cost=0.1),
             },
             _BASE,
         ),

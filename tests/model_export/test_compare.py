@@ -10,7 +10,7 @@ import pytest
 
 from model_export.compare import Sets, compare, plan
 from model_export.comparison.figures import standings
-from model_export.comparison.runs import Result, carry_out, is_done
+from model_export.comparison.runs import Beginning, Result, carry_out, is_done
 from model_export.comparison.suites import Suite, SuiteError, built_in, merged, read_suite, train_config
 from model_export.metrics import equal_error_rate
 from service.engine.errors import AttLocError
@@ -81,6 +81,25 @@ def test_another_configuration_replaces_a_run(mixtures: Path, tmp_path: Path) ->
     assert not is_done(config, [mixtures], [], out)
 
 
+def test_runs_may_begin_with_what_another_learned(mixtures: Path, tmp_path: Path) -> None:
+    sets = Sets((mixtures,), (mixtures,))
+    still = Suite("still", {"still": {"network": SMALL}}, {**SUITE.base, "learning_rate": 0.0})
+    first = compare(still, sets, tmp_path / "a", 1, 16, 1, replicates=20, progress=False)
+    beginning = Beginning(tmp_path / "a" / "still" / "seed-1" / "last.onnx")
+    # Nothing is learned: another seed answers what the first did.
+    second = compare(
+        still, sets, tmp_path / "b", 2, 16, 1, replicates=20, progress=False, beginning=beginning
+    )
+    assert "Every run began with the weights of last.onnx." in second
+    rates = [re.findall(r"\| still \|.*?(0\.\d+) \[", text)[0] for text in (first, second)]
+    assert rates[0] == rates[1]
+    run = tmp_path / "b" / "still" / "seed-1"
+    config = train_config(still.fields("still"), 1, 16, 1)
+    assert is_done(config, [mixtures], [mixtures], run, beginning)
+    assert not is_done(config, [mixtures], [mixtures], run)
+    assert not is_done(config, [mixtures], [mixtures], run, Beginning(beginning.start_from, ("hidden",)))
+
+
 def test_runs_side_by_side_are_those_of_one_after_another(mixtures: Path, tmp_path: Path) -> None:
     sets = Sets((mixtures,), (mixtures,))
     suite = SUITE.only(["gmm"])
@@ -129,7 +148,7 @@ def test_fields_are_merged_below_the_first_level() -> None:
 
 def _result(truth: Any, tags: Any) -> Result:
     labels = tuple("xyz"[: tags.shape[1]])
-    return Result(labels, truth, tags.astype(np.float32), np.full(tags.shape[1], 0.5))
+    return Result(labels, truth, tags.astype(np.float32), np.full(tags.shape[1], 0.5), 0.7)
 
 
 def test_standings_against_a_slow_count() -> None:
@@ -162,3 +181,4 @@ def test_standings_against_a_slow_count() -> None:
     assert np.mean([of.value for of in good.by_set.values()]) == pytest.approx(good.eer.value)
     assert good.eer.low < good.eer.value < good.eer.high
     assert good.frame_auc == 0.5
+    assert good.attention_auc == pytest.approx(0.7)
