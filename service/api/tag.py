@@ -114,7 +114,7 @@ class _Task:
             begun = time.perf_counter()
             new = NewRecording(query.source, recorded_at, digest, analysis, card.name, tagger.bundle.version)
             with self.service.breaker.trying():
-                recording_id = self.service.timeline.append(new).id
+                recording_id = self.service.timeline.append(new)
             self.service.metrics.stage("store", time.perf_counter() - begun)
         document = render.recording(
             analysis,
