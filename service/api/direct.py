@@ -1,6 +1,5 @@
 """A route for requests that come often."""
 
-from collections.abc import Callable, Coroutine
 from inspect import get_annotations
 from typing import Any, get_args
 
@@ -8,6 +7,7 @@ from fastapi import Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, ValidationError
+from starlette.types import Receive, Scope, Send
 
 
 class DirectRoute(APIRoute):
@@ -17,18 +17,18 @@ class DirectRoute(APIRoute):
     of what the service spends on a request beside the model. The OpenAPI document is the same.
     """
 
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """The endpoint, behind the validation of its query."""
-        endpoint = self.endpoint
-        model: type[BaseModel] = get_args(get_annotations(endpoint)["query"])[0]
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._model: type[BaseModel] = get_args(get_annotations(self.endpoint)["query"])[0]
+        # Errors are answered where those of the middleware are, by the same handlers.
+        self.app = self._serve
 
-        async def handle(request: Request) -> Response:
-            try:
-                query = model.model_validate(dict(request.query_params))
-            except ValidationError as error:
-                found = [{**each, "loc": ("query", *each["loc"])} for each in error.errors(include_url=False)]
-                raise RequestValidationError(found) from error
-            answer: Response = await endpoint(request, query)
-            return answer
-
-        return handle
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive, send)
+        try:
+            query = self._model.model_validate(dict(request.query_params))
+        except ValidationError as error:
+            found = [{**each, "loc": ("query", *each["loc"])} for each in error.errors(include_url=False)]
+            raise RequestValidationError(found) from error
+        answer: Response = await self.endpoint(request, query)
+        await answer(scope, receive, send)

@@ -142,7 +142,7 @@ class Session:
         until = recorded_at + timedelta(seconds=analysis.duration_s)
         return {
             "type": "stored",
-            "recording_id": self._service.timeline.append(new).id,
+            "recording_id": self._service.timeline.append(new),
             "recorded_at": instant(recorded_at),
             "until": instant(until),
         }

@@ -67,7 +67,7 @@ async def tag(request: Request, query: Annotated[TagQuery, Query()]) -> Response
     tagger.ensure_room()
     if query.store:
         service.breaker.check()
-    with service.admission.place(), Upload(digest=query.store) as upload:
+    with service.admission.place(), Upload() as upload:
         begun = time.perf_counter()
         await upload.receive(request, service.pace)
         arrived = datetime.now(UTC)
@@ -96,7 +96,7 @@ class _Task:
     def answer(self) -> Response:
         """Analyse, store, and render; what is stored already is answered from there."""
         query, tagger = self.query, self.tagger
-        digest = self.upload.sha256
+        digest = self.upload.sha256() if query.store else None
         if digest is not None and query.recorded_at is not None:
             with self.service.breaker.trying():
                 known = self.service.timeline.find(query.source, query.recorded_at, digest)
@@ -114,7 +114,7 @@ class _Task:
             begun = time.perf_counter()
             new = NewRecording(query.source, recorded_at, digest, analysis, card.name, tagger.bundle.version)
             with self.service.breaker.trying():
-                recording_id = self.service.timeline.append(new).id
+                recording_id = self.service.timeline.append(new)
             self.service.metrics.stage("store", time.perf_counter() - begun)
         document = render.recording(
             analysis,

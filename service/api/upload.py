@@ -5,6 +5,7 @@ import hashlib
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from io import BufferedReader
 from tempfile import SpooledTemporaryFile
 from types import TracebackType
 from typing import BinaryIO, Self, cast
@@ -45,16 +46,16 @@ class Upload:
         size_bytes: of the recording.
     """
 
-    def __init__(self, *, digest: bool) -> None:
+    def __init__(self) -> None:
         # typeshed has it as IO[bytes]; it has all that a BinaryIO has.
         self.file = cast("BinaryIO", SpooledTemporaryFile(max_size=IN_MEMORY_BYTES))  # noqa: SIM115 - see __exit__
         self.size_bytes = 0
-        self._hash = hashlib.sha256() if digest else None
 
-    @property
-    def sha256(self) -> str | None:
-        """Of the bytes written so far, hexadecimal; none where it was not asked for."""
-        return self._hash.hexdigest() if self._hash else None
+    def sha256(self) -> str:
+        """Of the recording, hexadecimal. Reads all of it: not for the event loop."""
+        self.file.seek(0)
+        # It has `readinto`, which a BinaryIO need not have.
+        return hashlib.file_digest(cast("BufferedReader", self.file), "sha256").hexdigest()
 
     def __enter__(self) -> Self:
         return self
@@ -76,8 +77,6 @@ class Upload:
         with _room():
             self.file.write(data)
         self.size_bytes += len(data)
-        if self._hash:
-            self._hash.update(data)
 
     async def receive(self, request: Request, pace: Pace) -> None:
         """Take in the body of a request.

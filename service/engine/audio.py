@@ -161,7 +161,9 @@ class MonoStream:
         for channel in range(1, frames.shape[1]):
             mono += frames[:, channel]
         mono *= np.float32(1 / (full_scale * frames.shape[1]))
-        if len(mono):
+        if frames.shape[1] == 1:
+            self.levels.mono_peak = self.levels.peak
+        elif len(mono):
             self.levels.mono_peak = max(self.levels.mono_peak, float(mono.max()), -float(mono.min()))
         if self._resampler is None:
             return mono

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.engine.bundle import Outputs
+from service.engine.cpus import step_behind
 from service.engine.errors import AbandonedError, DeadlineError, UnavailableError
 from service.engine.job import Job, Task
 from service.engine.observer import Observer, Silent
@@ -224,6 +225,7 @@ class Scheduler:
         return 1.0 if rate is None else sum(max(job.left, len(job.queue)) for job in self._jobs) / rate
 
     def _serve(self, worker: int) -> None:
+        step_behind()
         while group := self._next_group():
             self._running_since[worker] = time.monotonic()
             self._answer(group)

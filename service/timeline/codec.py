@@ -7,7 +7,7 @@ eleven bits, an error of at most 0.00025 on values up to 1.
 
 import json
 import zlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -55,20 +55,6 @@ def pack_curves(curves: Curves) -> PackedCurves:
         attention=_pack(curves.attention),
         localization=_pack(curves.localization),
         presence=_pack(curves.presence),
-    )
-
-
-def as_stored(curves: Curves) -> Curves:
-    """The curves as they come back from the store, without the way there."""
-
-    def rounded(curve: NDArray[np.float32]) -> NDArray[np.float32]:
-        return np.ascontiguousarray(curve).astype("<f2").astype(np.float32)
-
-    return replace(
-        curves,
-        attention=rounded(curves.attention),
-        localization=rounded(curves.localization),
-        presence=rounded(curves.presence),
     )
 
 

@@ -44,12 +44,13 @@ class Database:
 
     Attributes:
         engine: SQLAlchemy's, for migrations and tests.
+        timeout_s: longest wait for a connection and for a lock.
     """
 
     def __init__(self, url: str, *, pool_size: int = 8, timeout_s: float = 5.0) -> None:
         parsed = _parse(url)
         self._is_sqlite = parsed.get_backend_name() == "sqlite"
-        self._timeout_s = timeout_s
+        self.timeout_s = timeout_s
         if self._is_sqlite:
             _make_parent(parsed)
         try:
@@ -117,9 +118,9 @@ class Database:
 
     @contextmanager
     def _turn(self, places: threading.Semaphore) -> Iterator[None]:
-        if not places.acquire(timeout=self._timeout_s):
+        if not places.acquire(timeout=self.timeout_s):
             raise UnavailableError(
-                f"the timeline's database has been busy for {self._timeout_s:g} s", _RETRY_AFTER_S
+                f"the timeline's database has been busy for {self.timeout_s:g} s", _RETRY_AFTER_S
             )
         try:
             yield

@@ -64,14 +64,24 @@ class Ledger:
         columns |= {"head": self.head, "labels": json.dumps(sorted(self._labels))}
         self._connection.execute(_written(tuple(columns)), {"key": self._source_id, **columns})
 
-    def add(self, new: Sequence[Mapping[str, Any]]) -> None:
-        """Join the parts of one new recording, rows of `parts`, with the events that are there."""
-        if not new:
-            return
+    def add(self, new: Sequence[Sequence[Mapping[str, Any]]]) -> None:
+        """Join the parts of new recordings, rows of `parts`, with the events that are there."""
+        intervals = [
+            (min(row["onset_us"] for row in rows), max(row["offset_us"] for row in rows)) for rows in new
+        ]
+        for first_us, last_us in clusters(intervals):
+            inside = [
+                row
+                for rows, interval in zip(new, intervals, strict=True)
+                if first_us <= interval[0] <= last_us
+                for row in rows
+            ]
+            self._join(inside, first_us - self._seam_gap_us, last_us + self._seam_gap_us)
+
+    def _join(self, new: Sequence[Mapping[str, Any]], first_us: int, last_us: int) -> None:
+        """Join parts with the events that touch the closed interval."""
         labels = sorted({row["label"] for row in new})
         self._labels.update(labels)
-        first_us = min(row["onset_us"] for row in new) - self._seam_gap_us
-        last_us = max(row["offset_us"] for row in new) + self._seam_gap_us
         near = touching(self._connection, self._source_id, labels, first_us, last_us)
         by_label: dict[str, list[Part]] = defaultdict(list)
         for event in near:

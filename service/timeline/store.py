@@ -3,43 +3,26 @@
 import logging
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, bindparam, insert, select
+from sqlalchemy import ColumnElement, Connection, RowMapping, select
 
 from service.engine.card import EventDecoder
 from service.engine.errors import AttLocError, UnavailableError
-from service.timeline.codec import (
-    PackedCurves,
-    as_stored,
-    pack_curves,
-    pack_document,
-    unpack_curves,
-    unpack_document,
-)
+from service.timeline.codec import PackedCurves, unpack_curves, unpack_document
 from service.timeline.database import Database
-from service.timeline.ids import uuid7
 from service.timeline.instants import from_us, seconds_to_us, to_us
-from service.timeline.ledger import Ledger
+from service.timeline.intake import Intake
 from service.timeline.queries import read_page
 from service.timeline.records import EventPage, EventQuery, NewRecording, Recording, SourceActivity
 from service.timeline.retention import Forgetter, Pruned
 from service.timeline.rethreshold import rethreshold
-from service.timeline.schema import curves, parts, recordings, sources
+from service.timeline.schema import curves, recordings, sources
 from service.timeline.seams import SEAM_GAP_S
 
 _log = logging.getLogger(__name__)
-
-# Every recording that is stored runs these: made once, a statement takes a third of the time.
-_KNOWN = select(recordings.c.id).where(
-    recordings.c.source_id == bindparam("source_id"),
-    recordings.c.recorded_at_us == bindparam("recorded_at_us"),
-    recordings.c.digest == bindparam("digest"),
-)
-_NEW_RECORDING, _NEW_CURVES, _NEW_PARTS = insert(recordings), insert(curves), insert(parts)
 
 
 class Timeline:
@@ -59,6 +42,7 @@ class Timeline:
         self._database = database
         self._seam_gap_us = seconds_to_us(seam_gap_s)
         self._now_us = now_us
+        self._intake = Intake(database, self._seam_gap_us)
 
     @classmethod
     def open(
@@ -87,43 +71,13 @@ class Timeline:
             raise
         return timeline
 
-    def append(self, new: NewRecording) -> Recording:
+    def append(self, new: NewRecording) -> str:
         """Store a recording and join its events to its source's; committed when this returns.
 
-        A recording that is stored already is answered as it is stored, and nothing is added.
+        Returns:
+            Its id. Of a recording that is stored already it is the one it has, and nothing is added.
         """
-        now_us = self._now_us()
-        recording_id = uuid7(now_us * 1000)
-        recording, packed, parts_of_it = _rows(recording_id, now_us, new)
-        with self._database.write() as connection:
-            ledger = Ledger.lock(connection, new.source, now_us, self._seam_gap_us)
-            source = ledger.row
-            identity = {name: recording[name] for name in ("recorded_at_us", "digest")}
-            key = connection.execute(_KNOWN, {"source_id": source["id"], **identity}).scalar_one_or_none()
-            if key is not None and (known := _read(connection, recordings.c.id == key)) is not None:
-                return known
-            recording |= {"source_id": source["id"], "seq": ledger.number()}
-            connection.execute(_NEW_RECORDING, recording)
-            connection.execute(_NEW_CURVES, {"recording_id": recording_id, **packed.columns})
-            if parts_of_it:
-                connection.execute(_NEW_PARTS, [row | {"source_id": source["id"]} for row in parts_of_it])
-            ledger.add(parts_of_it)
-            ledger.close(
-                recordings=source["recordings"] + 1,
-                size_bytes=source["size_bytes"] + recording["size_bytes"],
-                longest_us=max(source["longest_us"], recording["duration_us"]),
-                stored_at_us=now_us,
-            )
-        return Recording(
-            id=str(recording_id),
-            source=new.source,
-            recorded_at=from_us(recording["recorded_at_us"]),
-            digest=new.digest,
-            analysis=replace(new.analysis, curves=as_stored(new.analysis.curves)),
-            model_name=new.model_name,
-            model_version=new.model_version,
-            stored_at=from_us(now_us),
-        )
+        return str(self._intake.append(new, self._now_us()))
 
     def find(self, source: str, recorded_at: datetime, digest: str) -> Recording | None:
         """The recording of this identity (see `NewRecording`), if it is stored."""
@@ -248,37 +202,6 @@ def _identity(source: str, recorded_at: datetime, digest: str) -> tuple[ColumnEl
         recordings.c.recorded_at_us == to_us(recorded_at),
         recordings.c.digest == digest,
     )
-
-
-def _rows(
-    recording_id: UUID, now_us: int, new: NewRecording
-) -> tuple[dict[str, Any], PackedCurves, list[dict[str, Any]]]:
-    """What goes into `recordings`, `curves` and `parts`, before the source is known."""
-    recorded_at_us = to_us(new.recorded_at)
-    packed, document = pack_curves(new.analysis.curves), pack_document(new.analysis)
-    recording = {
-        "id": recording_id,
-        "recorded_at_us": recorded_at_us,
-        "digest": new.digest,
-        "duration_us": seconds_to_us(new.analysis.duration_s),
-        "stored_at_us": now_us,
-        "model_name": new.model_name,
-        "model_version": new.model_version,
-        "size_bytes": len(packed) + len(document),
-        "document": document,
-    }
-    heard = [
-        {
-            "recording_id": recording_id,
-            "position": position,
-            "label": event.label,
-            "onset_us": recorded_at_us + seconds_to_us(event.onset_s),
-            "offset_us": recorded_at_us + seconds_to_us(event.offset_s),
-            "confidence": event.confidence,
-        }
-        for position, event in enumerate(new.analysis.events)
-    ]
-    return recording, packed, heard
 
 
 def _read(connection: Connection, *conditions: ColumnElement[bool]) -> Recording | None:

@@ -22,7 +22,6 @@ from service.engine.card import EventDecoder
 from service.engine.errors import UnavailableError
 from service.engine.live import News
 from service.timeline.records import NewRecording
-from service.timeline.records import Recording as Stored
 from service.timeline.store import Timeline
 from tests.service.api.serving import Running, running, settings_for
 
@@ -304,7 +303,7 @@ def test_a_database_that_is_away_for_a_while_loses_nothing(
 ) -> None:
     append, failures = Timeline.append, [UnavailableError("away")] * 2
 
-    def failing(self: Timeline, new: NewRecording) -> Stored:
+    def failing(self: Timeline, new: NewRecording) -> str:
         if failures:
             raise failures.pop()
         return append(self, new)

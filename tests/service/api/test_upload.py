@@ -1,3 +1,5 @@
+import asyncio
+import hashlib
 import itertools
 
 import pytest
@@ -6,6 +8,7 @@ from hypothesis import strategies as st
 
 from service.api.errors import InvalidRequestError, MalformedBodyError
 from service.api.multipart import FilePart, boundary_of
+from service.api.upload import IN_MEMORY_BYTES, Upload
 
 BOUNDARY = b"xyz"
 # Bytes that look like boundaries are what a parser stumbles over.
@@ -66,3 +69,17 @@ def test_boundaries(content_type: str, boundary: bytes) -> None:
 def test_bad_boundaries(content_type: str) -> None:
     with pytest.raises(MalformedBodyError):
         boundary_of(content_type)
+
+
+@pytest.mark.parametrize("size", [1, IN_MEMORY_BYTES, 3 * IN_MEMORY_BYTES])
+def test_a_recording_is_hashed_in_memory_and_on_disk(size: int) -> None:
+    data = bytes(range(256)) * (size // 256 + 1)
+
+    async def received(upload: Upload) -> None:
+        for at in range(0, len(data), 100_000):
+            await upload.write(data[at : at + 100_000])
+
+    with Upload() as upload:
+        asyncio.run(received(upload))
+        assert upload.sha256() == hashlib.sha256(data).hexdigest()
+        assert upload.size_bytes == len(data)

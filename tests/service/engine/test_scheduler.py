@@ -3,6 +3,7 @@
 The model is a stand-in that stops at a gate, so that every state is reached on purpose, not by timing.
 """
 
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -504,3 +505,21 @@ def test_a_long_recording_that_would_make_another_late_is_refused(start: Start) 
     scheduler.admit(100, deadline=time.monotonic() + 25)
     with pytest.raises(UnavailableError, match="1 long recordings"):
         scheduler.admit(100, deadline=time.monotonic() + 1000)
+
+
+def test_who_runs_the_graph_lets_the_others_go_first() -> None:
+    ranks: list[int] = []
+
+    def run(waveforms: NDArray[np.float32]) -> Outputs:
+        ranks.append(os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))
+        first = waveforms[:, :1].copy()
+        return Outputs(first, first, first[:, :, np.newaxis], first[:, :, np.newaxis])
+
+    mine = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+    scheduler = Scheduler(run, Policy(workers=1, queue_windows=4))
+    with scheduler.admit(1) as job:
+        list(job.map([Window(0, np.zeros(16, np.float32))]))
+    scheduler.close()
+
+    assert ranks == [min(19, mine + 10)]
+    assert os.getpriority(os.PRIO_PROCESS, threading.get_native_id()) == mine

@@ -49,9 +49,9 @@ class Timelines(RuleBasedStateMachine):
     @rule(target=stored, start=TENTHS, events=sounds(), content=st.integers(0, 2))
     def append(self, start: int, events: list[tuple[str, float, float, float]], content: int) -> str:
         new = new_recording(start / 10, events, source=self.source, duration_s=3, content=content)
-        recording = self.timeline.append(new)
-        self.reference.recordings.setdefault(recording.id, new)
-        return recording.id
+        recording_id = self.timeline.append(new)
+        self.reference.recordings.setdefault(recording_id, new)
+        return recording_id
 
     @rule(recording_id=consumes(stored))
     def delete(self, recording_id: str) -> None:

@@ -175,7 +175,7 @@ def test_postgresql_goes_away_and_comes_back(postgres: PostgresServer) -> None:
         finally:
             postgres.start()
 
-        assert timeline.append(new_recording(0)).id == stored.id
+        assert timeline.append(new_recording(0)) == stored
         assert len(timeline.events(EventQuery("kitchen")).events) == 1
 
 

@@ -98,7 +98,7 @@ def test_a_filter_that_matches_little_gives_a_short_page(
 def test_a_page_counts_removals_too(timeline: Timeline) -> None:
     stored = timeline.append(new_recording(0, [("c", i, i + 0.5) for i in range(5)]))
     cursor = timeline.head("kitchen")
-    timeline.delete_recording(stored.id)
+    timeline.delete_recording(stored)
 
     first = timeline.events(EventQuery("kitchen", after=cursor, limit=3))
     second = timeline.events(EventQuery("kitchen", after=first.cursor, limit=3))

@@ -137,7 +137,7 @@ def test_removals_are_told_for_a_week(aging: Timeline, clock: Clock) -> None:
     stored = aging.append(new_recording(0, [("c", 0, 1)]))
     aging.append(new_recording(100, [("m", 0, 1)]))
     cursor = aging.head("kitchen")
-    aging.delete_recording(stored.id)
+    aging.delete_recording(stored)
     after_removal = aging.head("kitchen")
 
     clock.now_ns += 6 * DAY_NS
@@ -171,5 +171,6 @@ def test_a_sqlite_file_shrinks(tmp_path: Path) -> None:
 
 def test_the_real_clock_dates_what_is_stored(timeline: Timeline) -> None:
     before = time.time_ns() // 1000
-    stored = timeline.append(new_recording(0))
+    stored = timeline.recording(timeline.append(new_recording(0)))
+    assert stored is not None
     assert from_us(before) <= stored.stored_at <= from_us(before) + timedelta(minutes=1)

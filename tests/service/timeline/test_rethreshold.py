@@ -90,7 +90,7 @@ def test_pages_hold_what_decoding_everything_gives(
     source, reference = next(sources), Reference(SEAM_GAP_S)
     for seed, start in enumerate(starts):
         new = seconds_of_sound(start / 10, seed, source)
-        reference.recordings[timeline.append(new).id] = decoded(new, decoders(threshold))
+        reference.recordings[timeline.append(new)] = decoded(new, decoders(threshold))
     since, until = (None, None) if window is None else (at(window[0] / 10), at(sum(window) / 10))
 
     reader = Anew(EventQuery(source, since, until, limit=limit), decoders(threshold)).read_all(timeline)

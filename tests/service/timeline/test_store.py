@@ -20,24 +20,20 @@ def test_a_recording_comes_back_as_it_went_in(timeline: Timeline) -> None:
 
     stored = timeline.append(new)
 
-    read = timeline.recording(stored.id)
+    read = timeline.recording(stored)
     assert read is not None
-    for recording in (stored, read):
-        assert recording.source == "kitchen"
-        assert recording.recorded_at == new.recorded_at
-        assert recording.recorded_at.utcoffset() == timedelta(0)
-        assert (recording.digest, recording.model_name, recording.model_version) == (
-            new.digest,
-            "tiny",
-            "abc",
-        )
-        curves, expected = recording.analysis.curves, new.analysis.curves
-        assert replace(recording.analysis, curves=expected) == new.analysis
-        assert (curves.hop_s, curves.first_s, curves.labels) == (0.016, 0.016, expected.labels)
-        for name in ("attention", "localization", "presence"):
-            rounded = getattr(expected, name).astype(np.float16).astype(np.float32)
-            np.testing.assert_array_equal(getattr(curves, name), rounded)
-            assert getattr(curves, name).dtype == np.float32
+    assert read.id == stored
+    assert read.source == "kitchen"
+    assert read.recorded_at == new.recorded_at
+    assert read.recorded_at.utcoffset() == timedelta(0)
+    assert (read.digest, read.model_name, read.model_version) == (new.digest, "tiny", "abc")
+    curves, expected = read.analysis.curves, new.analysis.curves
+    assert replace(read.analysis, curves=expected) == new.analysis
+    assert (curves.hop_s, curves.first_s, curves.labels) == (0.016, 0.016, expected.labels)
+    for name in ("attention", "localization", "presence"):
+        rounded = getattr(expected, name).astype(np.float16).astype(np.float32)
+        np.testing.assert_array_equal(getattr(curves, name), rounded)
+        assert getattr(curves, name).dtype == np.float32
     assert abs(read.stored_at - datetime.now(UTC)) < timedelta(minutes=1)
 
 
@@ -50,7 +46,7 @@ def test_events_are_on_the_clock(timeline: Timeline) -> None:
     expected = TimelineEvent(
         seq=event.seq,
         id=event.id,
-        recording_id=stored.id,
+        recording_id=stored,
         source="kitchen",
         label="c",
         onset=at(3.75),
@@ -69,8 +65,10 @@ def test_the_same_recording_again_changes_nothing(timeline: Timeline) -> None:
 
     again = timeline.append(replace(elsewhere, analysis=new_recording(0, [("m", 3, 4)]).analysis))
 
-    assert again.id == first.id
-    assert again.analysis.events == first.analysis.events
+    assert again == first
+    kept = timeline.recording(first)
+    assert kept is not None
+    assert kept.analysis.events == new.analysis.events
     assert timeline.head("kitchen") == head
     assert timeline.sources()[0].recordings == 1
 
@@ -84,7 +82,7 @@ def test_anything_else_is_another_recording(timeline: Timeline, change: str) -> 
         "digest": replace(new, digest="0" * 64),
     }[change]
 
-    assert timeline.append(new).id != timeline.append(other).id
+    assert timeline.append(new) != timeline.append(other)
 
 
 def test_find_knows_a_recording_by_its_identity(timeline: Timeline) -> None:
@@ -95,7 +93,7 @@ def test_find_knows_a_recording_by_its_identity(timeline: Timeline) -> None:
 
     found = timeline.find("kitchen", new.recorded_at, new.digest)
     assert found is not None
-    assert found.id == stored.id
+    assert found.id == stored
     assert timeline.find("cellar", new.recorded_at, new.digest) is None
     assert timeline.find("kitchen", at(1), new.digest) is None
 
@@ -111,7 +109,7 @@ def test_an_unknown_recording_is_none(timeline: Timeline, recording_id: str) -> 
 def test_a_recording_without_sound_or_frames(timeline: Timeline) -> None:
     new = new_recording(0, frames=0, duration_s=0.01)
 
-    stored = timeline.recording(timeline.append(new).id)
+    stored = timeline.recording(timeline.append(new))
 
     assert stored is not None
     assert stored.analysis.curves.presence.shape == (0, 3)
@@ -144,7 +142,7 @@ def test_a_sound_goes_on_through_recordings(timeline: Timeline) -> None:
     page = timeline.events(EventQuery("kitchen", after=cursor))
     grown, other = sorted(page.events, key=lambda event: event.label)
     assert (grown.onset, grown.offset, grown.confidence) == (at(9), at(22), 0.9)
-    assert (grown.id, grown.recording_id) == (before["c"].id, first.id)
+    assert (grown.id, grown.recording_id) == (before["c"].id, first)
     assert other.id != before["m"].id
     assert page.removed == ()
     assert [(label, onset) for label, onset, _ in everything(timeline)] == [
@@ -177,7 +175,7 @@ def test_deleting_a_recording_undoes_its_part(timeline: Timeline) -> None:
     )
     cursor = timeline.head("kitchen")
 
-    assert timeline.delete_recording(middle.id)
+    assert timeline.delete_recording(middle)
 
     page = timeline.events(EventQuery("kitchen", after=cursor))
     left, right = page.events
@@ -185,9 +183,9 @@ def test_deleting_a_recording_undoes_its_part(timeline: Timeline) -> None:
     assert (right.onset, right.offset, right.confidence) == (at(20), at(21), 0.7)
     assert right.id != whole.id
     assert page.removed == (percussion.id,)
-    assert timeline.recording(middle.id) is None
+    assert timeline.recording(middle) is None
     assert timeline.sources()[0].recordings == 2
-    assert not timeline.delete_recording(middle.id)
+    assert not timeline.delete_recording(middle)
 
 
 def test_overlapping_recordings_show_the_union(timeline: Timeline) -> None:
@@ -210,7 +208,7 @@ def test_a_silent_recording_still_moves_the_head(timeline: Timeline) -> None:
     stored = timeline.append(new_recording(10))
 
     assert timeline.head("kitchen") == head + 1
-    timeline.delete_recording(stored.id)
+    timeline.delete_recording(stored)
     assert timeline.head("kitchen") == head + 2
 
 

@@ -11,7 +11,7 @@ import time
 from itertools import count
 
 from service.engine.errors import UnavailableError
-from service.timeline.records import NewRecording, Recording
+from service.timeline.records import NewRecording
 from service.timeline.store import Timeline
 from tests.service.timeline.recordings import new_recording
 
@@ -25,10 +25,10 @@ def write(timeline: Timeline, writer: int, seconds: float) -> None:
         if time.monotonic() >= end:
             return
         stored = patiently(timeline, new_recording(100_000 * writer + 10 * i, EVENTS))
-        os.write(1, f"{stored.id}\n".encode())  # a line at once, whatever the other threads write
+        os.write(1, f"{stored}\n".encode())  # a line at once, whatever the other threads write
 
 
-def patiently(timeline: Timeline, new: NewRecording) -> Recording:
+def patiently(timeline: Timeline, new: NewRecording) -> str:
     """Append, as often as it takes."""
     while True:
         try:
