@@ -23,6 +23,9 @@ DEFAULT_HEADERS = (
 # A client that is still sending when it is refused gets this long to notice the answer: closing at once
 # would reset the connection and could destroy the answer on its way.
 LINGER_S = 2.0
+# A refused body of no more than this is read to its end first, and the connection kept: that costs less than
+# the next connection does, and cannot destroy the answer. An overloaded service refuses many clips a second.
+SMALL_BODY_BYTES = 256 << 10
 QUIET = frozenset({"/health/live", "/health/ready", "/metrics", "/v2/health/live", "/v2/health/ready"})
 
 
@@ -92,9 +95,11 @@ class _Exchange:
         self._receive = receive
         self._send = send
         self._request_id = context.request_id.encode("ascii")
-        self._body_due = any(
-            name in (b"content-length", b"transfer-encoding") for name, _ in scope["headers"]
-        )
+        headers: dict[bytes, bytes] = dict(scope["headers"])
+        self._body_due = b"content-length" in headers or b"transfer-encoding" in headers
+        # Who asks first whether to send it (`Expect`) is better told at once.
+        length = int(headers.get(b"content-length", -1))
+        self._small = 0 <= length <= SMALL_BODY_BYTES and b"expect" not in headers
         self.received_bytes = 0
         self.status: int | None = None
 
@@ -110,6 +115,8 @@ class _Exchange:
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
+            if self._body_due and self._small and self.status >= 400:
+                await self._linger()
             headers = [*message.get("headers", ()), (b"x-request-id", self._request_id)]
             given = {name for name, _ in headers}
             headers += [header for header in DEFAULT_HEADERS if header[0] not in given]

@@ -1,6 +1,7 @@
 """How many CPUs this process may really use, and which of its threads come first."""
 
 import os
+import sys
 import threading
 from pathlib import Path
 
@@ -25,8 +26,10 @@ def step_behind() -> None:
     They need the processor for milliseconds at a time and the interpreter's lock for microseconds. At equal
     rank the kernel makes the holder of that lock wait for them, and everybody with it: the event loop, with
     the probes and the refusals, and all recordings that are being decoded or stored. As all of these share
-    one lock they never take more than one CPU from the graph. On Linux niceness is the thread's own.
+    one lock they never take more than one CPU from the graph.
     """
+    if sys.platform != "linux":
+        return  # elsewhere niceness is the whole process's
     thread = threading.get_native_id()
     niceness = os.getpriority(os.PRIO_PROCESS, thread)
     os.setpriority(os.PRIO_PROCESS, thread, min(19, niceness + _BEHIND))

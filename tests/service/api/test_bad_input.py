@@ -8,6 +8,7 @@ import httpx
 import numpy as np
 import pytest
 
+from service.api import edge
 from service.api.schemas import Problem
 from tests.service.api.raw import answer_on, head
 from tests.service.api.serving import Running, running, settings_for, tone, wav
@@ -170,6 +171,33 @@ def test_a_client_that_is_refused_while_it_sends_still_reads_why(strict: Running
     with strict.client() as client:
         answer = client.post("/tag", content=bytes(5_000_000), headers=AUDIO)
     assert answer.status_code == 413
+
+
+def test_a_small_body_that_is_refused_unread_costs_no_connection(server: Running) -> None:
+    refused = head("POST", "/tag", Content_Type="application/json", Content_Length=100_000)
+    with server.connect() as connection:
+        for _ in range(3):
+            connection.sendall(refused + bytes(100_000))
+            answer = answer_on(connection)
+            assert answer.status == 415
+            assert "connection" not in answer.headers
+        connection.sendall(head("GET", "/health/live"))
+        assert answer_on(connection).status == 200
+
+
+@pytest.mark.parametrize("expect", [{}, {"Expect": "100-continue"}], ids=["silent", "asking first"])
+def test_a_small_body_that_does_not_come_is_not_waited_for_long(
+    server: Running, monkeypatch: pytest.MonkeyPatch, expect: dict[str, str]
+) -> None:
+    # Who asks first is told at once, however long the others may take.
+    monkeypatch.setattr(edge, "LINGER_S", 60.0 if expect else 0.05)
+    with server.connect() as connection:
+        connection.sendall(
+            head("POST", "/tag", Content_Type="application/json", Content_Length=100_000, **expect)
+        )
+        answer = answer_on(connection)
+    assert answer.status == 415
+    assert answer.headers["connection"] == "close"
 
 
 @pytest.mark.parametrize("sent", [0, 100])
