@@ -4,7 +4,7 @@ import json
 import signal
 import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,16 +26,20 @@ class Container:
         directory: for runc's bundle and the log.
         root: the image's mounted files.
         configuration: of the image.
-        data: becomes /data.
+        volumes: folders of this machine by where they are in the container.
         environment: on top of the image's.
+        command: instead of the image's.
+        memory_bytes: limit; what is written to /tmp counts.
     """
 
     name: str
     directory: Path
     root: Path
     configuration: dict[str, Any]
-    data: Path
+    volumes: Mapping[str, Path]
     environment: Mapping[str, str]
+    command: Sequence[str] = ()
+    memory_bytes: int = MEMORY_BYTES
     _process: subprocess.Popen[bytes] | None = field(init=False, default=None)
 
     @property
@@ -71,6 +75,21 @@ class Container:
                 return time.monotonic() - start
             time.sleep(0.05)
         raise CheckError(f"HEALTHCHECK has not passed in {timeout_s:g} s:\n{self._tail()}")
+
+    def wait_done(self, timeout_s: float) -> None:
+        """Until its process has ended by itself.
+
+        Raises:
+            CheckError: it failed, or the time is over; with the end of its log.
+        """
+        if self._process is None:
+            raise CheckError(f"{self.name} was never started")
+        try:
+            status = self._process.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            raise CheckError(f"still runs after {timeout_s:g} s:\n{self._tail()}") from None
+        if status:
+            raise CheckError(f"`{' '.join(self.command)}` ended with {status}:\n{self._tail()}")
 
     def identity(self) -> dict[str, str]:
         """`Uid`, `CapEff`, `NoNewPrivs` and the like of its first process, as the kernel has them."""
@@ -116,7 +135,7 @@ class Container:
             "ociVersion": "1.0.2",
             "process": {
                 "user": {"uid": user, "gid": group},
-                "args": [*(config.get("Entrypoint") or []), *(config.get("Cmd") or [])],
+                "args": [*(config.get("Entrypoint") or []), *(self.command or config.get("Cmd") or [])],
                 "env": [f"{name}={value}" for name, value in environment.items()],
                 "cwd": config["WorkingDir"],
                 "noNewPrivileges": True,
@@ -129,11 +148,11 @@ class Container:
                 _mount("/dev", "tmpfs", "mode=755", executable=True),
                 _mount("/dev/shm", "tmpfs"),
                 _mount("/tmp", "tmpfs", f"size={SPOOL}"),
-                _mount("/data", "bind", "bind", source=str(self.data)),
+                *(_mount(path, "bind", "bind", source=str(at)) for path, at in self.volumes.items()),
             ],
             "linux": {
                 "namespaces": [{"type": kind} for kind in ("pid", "mount", "ipc", "uts")],
-                "resources": {"memory": {"limit": MEMORY_BYTES}, "pids": {"limit": PIDS}},
+                "resources": {"memory": {"limit": self.memory_bytes}, "pids": {"limit": PIDS}},
                 "maskedPaths": list(HIDDEN),
             },
         }

@@ -1,4 +1,4 @@
-"""What must not be in a serving image, looked for in its root file system."""
+"""What must not be in an image, looked for in its root file system."""
 
 import os
 import re
@@ -7,13 +7,14 @@ import struct
 from collections.abc import Iterator
 from pathlib import Path
 
-# Packages of the training half, and installers, in any site-packages of the image's environment.
-FORBIDDEN_PACKAGES = ("torch", "torchaudio", "triton", "lightning", "sklearn", "pip", "setuptools")
+# In any site-packages of an image's environment: installers, and in a serving image the training half.
+INSTALLERS = ("pip",)
+NOT_FOR_SERVING = ("torch", "torchaudio", "triton", "lightning", "sklearn", "setuptools")
 COMPILERS = re.compile(
     r"(.*-)?(gcc|g\+\+|cc|c\+\+|clang|cpp|ld|as|make|cmake|rustc|cargo|go|nvcc)(-[0-9.]+)?"
 )
 CACHES = ("root/.cache", "root/.local", "var/lib/apt/lists", "var/cache/apt/archives")
-SOURCES = ("app/tests", "app/.git", "app/model_export", "src")
+SOURCES = ("app/tests", "app/.git", "src")
 
 
 def size_bytes(root: Path) -> int:
@@ -30,20 +31,23 @@ def walk(root: Path) -> Iterator[tuple[Path, os.stat_result]]:
             yield Path("/") / path.relative_to(root), path.lstat()
 
 
-def findings(root: Path, user: int) -> list[str]:
+def findings(root: Path, user: int, *, serving: bool = True) -> list[str]:
     """Each thing that should not be there.
 
     Args:
         root: of the image's files.
         user: number of the user the image runs as.
+        serving: whether it serves; else it trains.
     """
+    sources = (*SOURCES, "app/model_export") if serving else SOURCES
+    packages = (*INSTALLERS, *NOT_FOR_SERVING) if serving else INSTALLERS
     found = [f"/{cache} is left over" for cache in CACHES if _holds_files(root / cache)]
-    found += [f"/{source} is not for serving" for source in SOURCES if (root / source).exists()]
+    found += [f"/{source} does not belong there" for source in sources if (root / source).exists()]
     site_packages = root.glob("opt/attloc/lib/python3*/site-packages")
     found += [
-        f"/{(folder / name).relative_to(root)} is not for serving"
+        f"/{(folder / name).relative_to(root)} does not belong there"
         for folder in site_packages
-        for name in FORBIDDEN_PACKAGES
+        for name in packages
         if (folder / name).exists()
     ]
     ours = (root / "app", root / "opt/attloc")

@@ -2,7 +2,7 @@
 
 import time
 from collections import defaultdict
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from queue import Empty, SimpleQueue
 from types import TracebackType
@@ -13,11 +13,14 @@ import pyarrow as pa
 from service.archive.entry import Task
 from service.archive.examine import Examiner
 from service.archive.finding import Finding
+from service.archive.names import is_remote
 from service.archive.rows import rows_of
 from service.archive.schema import Schema
 
 _BATCH = 64  # findings that leave together
 _BATCH_S = 1.0
+_BURST = 4  # recordings a thread begins before it waits for the first
+_BURST_BYTES = 1 << 20
 _MAX_THREADS = 256
 _BYTES_A_THREAD = 64 << 20
 
@@ -45,8 +48,7 @@ class Pool:
             while True:
                 flight.fill(tasks)
                 under_way = len(flight)
-                if (landed := flight.land()) is not None:
-                    task, finding = landed
+                for task, finding in flight.land():
                     batches[task.partition].append(finding)
                     held += 1
                 if held and (not len(flight) or held >= _BATCH or time.monotonic() - begun > _BATCH_S):
@@ -66,42 +68,42 @@ class _Flight:
         self._threads = threads
         self._max_bytes = max_bytes
         self._executor = ThreadPoolExecutor(threads, "archive")
-        self._tasks: dict[Future[Finding], Task] = {}
-        self._bytes = 0
-        self._done: SimpleQueue[Future[Finding]] = SimpleQueue()
+        self._bursts: dict[Future[list[Finding]], list[Task]] = {}
+        self._recordings = self._bytes = 0
+        self._done: SimpleQueue[Future[list[Finding]]] = SimpleQueue()
 
     def __len__(self) -> int:
-        return len(self._tasks)
+        return self._recordings
 
     def fill(self, tasks: Iterator[Task]) -> None:
-        """Send tasks out while there are threads for them."""
+        """Send tasks out, and a few for threads that will be free."""
         # Large recordings keep the workers busy with few of them, and their curves are large.
-        while len(self._tasks) < 2 or (
-            len(self._tasks) < self._threads + 2 and self._bytes < self._max_bytes
-        ):
-            task = next(tasks, None)
-            if task is None:
+        while len(self) < 2 or (len(self) < 2 * self._threads and self._bytes < self._max_bytes):
+            burst = _burst(tasks)
+            if not burst:
                 return
-            future = self._executor.submit(self._examiner.examine, task)
-            self._tasks[future] = task
-            self._bytes += task.entry.size or 0
+            future = self._executor.submit(self._examiner.examine, burst)
+            self._bursts[future] = burst
+            self._recordings += len(burst)
+            self._bytes += _bytes(burst)
             future.add_done_callback(self._done.put)
 
-    def land(self) -> tuple[Task, Finding] | None:
-        """The next that is done; None if nothing was for a while, or nothing is under way.
+    def land(self) -> Iterator[tuple[Task, Finding]]:
+        """The next that are done; nothing if none was for a while, or none is under way.
 
         Raises:
             ArchiveError: the engine gave out.
         """
-        if not self._tasks:
-            return None
+        if not self._bursts:
+            return iter(())
         try:
             future = self._done.get(timeout=_BATCH_S)
         except Empty:
-            return None
-        task = self._tasks.pop(future)
-        self._bytes -= task.entry.size or 0
-        return task, future.result()
+            return iter(())
+        burst = self._bursts.pop(future)
+        self._recordings -= len(burst)
+        self._bytes -= _bytes(burst)
+        return zip(burst, future.result(), strict=True)
 
     def __enter__(self) -> Self:
         return self
@@ -109,6 +111,26 @@ class _Flight:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._tasks:
+        if self._bursts:
             self._examiner.cancelled.set()
         self._executor.shutdown(cancel_futures=True)
+
+
+def _burst(tasks: Iterator[Task]) -> list[Task]:
+    """The next tasks for one thread: short recordings together, since every waking of a thread costs.
+
+    Those of which the size is not known, or that come over a network, have a thread each: there it is
+    waiting for them that costs.
+    """
+    burst: list[Task] = []
+    for task in tasks:
+        burst.append(task)
+        if len(burst) == _BURST or task.entry.size is None or is_remote(task.entry.name):
+            break
+        if _bytes(burst) > _BURST_BYTES:
+            break
+    return burst
+
+
+def _bytes(burst: Sequence[Task]) -> int:
+    return sum(task.entry.size or 0 for task in burst)

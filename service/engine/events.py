@@ -38,12 +38,7 @@ def decode(
         label: code given to the events.
         decoder: thresholds and times.
     """
-    # A median is no larger than the largest value: most labels of most recordings end here.
-    if len(presence) == 0 or presence.max() < decoder.onset_threshold:
-        return []
     smooth = median_filter(presence, round(decoder.median_s / hop_s))
-    if smooth.max() < decoder.onset_threshold:
-        return []
     starts, ends = active_runs(smooth, decoder.onset_threshold, decoder.offset_threshold)
     starts, ends = _close_gaps(starts, ends, _whole_frames(decoder.max_gap_s, hop_s))
     events = []
@@ -66,9 +61,12 @@ def decode_all(
     decoders: dict[str, EventDecoder],
 ) -> list[Event]:
     """Events of all labels, by onset, then label; presence is (frames, labels), the rest as in `decode`."""
+    # A median is no larger than the largest value: most labels of most recordings need none.
+    peaks = presence.max(axis=0, initial=0.0)
     found = [
         event
         for column, label in enumerate(labels)
+        if peaks[column] >= decoders[label].onset_threshold
         for event in decode(
             presence[:, column],
             hop_s=hop_s,
@@ -126,8 +124,10 @@ def _close_gaps(
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     if len(starts) < 2:
         return starts, ends
-    apart = starts[1:] - ends[:-1] > max_gap_frames
-    return starts[np.append(True, apart)], ends[np.append(apart, True)]
+    kept = np.empty(len(starts) + 1, np.bool_)  # the first start, the last end, and both sides of wide gaps
+    kept[0] = kept[-1] = True
+    np.greater(starts[1:] - ends[:-1], max_gap_frames, out=kept[1:-1])
+    return starts[kept[:-1]], ends[kept[1:]]
 
 
 def _whole_frames(seconds: float, hop_s: float) -> int:

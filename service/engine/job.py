@@ -72,6 +72,8 @@ class Job:
     def map(self, windows: Iterable[Window]) -> Iterator[tuple[Window, Outputs]]:
         """Every window with its answer, in order; takes a window only when there is room for it.
 
+        The first are queued at once, before anybody asks for an answer.
+
         Raises:
             DeadlineError: the deadline passed.
             AbandonedError: the client left.
@@ -79,17 +81,22 @@ class Job:
         """
         source = iter(windows)
         tasks: deque[Task] = deque()
-        while True:
-            while len(tasks) < self.slots and (window := next(source, None)) is not None:
-                tasks.append(self._scheduler.submit(self, window))
-            if not tasks:
-                return
-            task = tasks.popleft()
-            yield task.window, self._scheduler.wait(self, task)
+        self._fill(tasks, source)
+        return self._answers(tasks, source)
 
     def check(self) -> None:
         """Raise where nobody wants the answer any more."""
         ensure_wanted(self.deadline, self.cancelled)
+
+    def _fill(self, tasks: deque[Task], source: Iterator[Window]) -> None:
+        while len(tasks) < self.slots and (window := next(source, None)) is not None:
+            tasks.append(self._scheduler.submit(self, window))
+
+    def _answers(self, tasks: deque[Task], source: Iterator[Window]) -> Iterator[tuple[Window, Outputs]]:
+        while tasks:
+            task = tasks.popleft()
+            yield task.window, self._scheduler.wait(self, task)
+            self._fill(tasks, source)
 
     def __enter__(self) -> Self:
         return self

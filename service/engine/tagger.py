@@ -5,8 +5,8 @@ open and check -> mono at the model's rate -> windows -> graph -> stitched curve
 
 import threading
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
@@ -21,6 +21,7 @@ from service.engine.deadline import Deadline
 from service.engine.decoders import Decoders
 from service.engine.errors import AbandonedError, DeadlineError, UnusableAudioError
 from service.engine.events import decode_all
+from service.engine.job import Job
 from service.engine.observer import Observer, Silent
 from service.engine.opening import open_recording
 from service.engine.policy import policy_for, warm_up
@@ -121,12 +122,31 @@ class Tagger:
             DeadlineError: not done before the deadline.
             AbandonedError: `cancelled` was set.
         """
-        with self.opened(audio, deadline=deadline, cancelled=cancelled) as recording:
-            form = recording.format
+        with self.begun(audio, deadline=deadline, cancelled=cancelled) as conclude:
+            return conclude()
+
+    @contextmanager
+    def begun(
+        self,
+        audio: BinaryIO,
+        *,
+        deadline: Deadline | None = None,
+        cancelled: threading.Event | None = None,
+    ) -> Iterator[Callable[[], Analysis]]:
+        """`analyse` in two steps: a short recording is read and queued; what is given waits for its analysis.
+
+        Who has many begins some before the first is concluded, and is woken once for all of them. One that
+        does not fit into the queue as a whole is analysed before the block is entered, so that nobody holds
+        a decoder while waiting for another.
+        """
+        with ExitStack() as reading:
+            recording = reading.enter_context(self.opened(audio, deadline=deadline, cancelled=cancelled))
+            form, blocks = recording.format, _Timed(recording.blocks())
             until = None if deadline is None else deadline.at(form.longest_s(self.limits))
-            return self._analyse(
-                form, recording.levels, recording.blocks(), deadline=until, cancelled=cancelled
-            )
+            with self._begun(form, recording.levels, blocks, until, cancelled) as conclude:
+                answer = conclude if blocks.ended else _known(conclude())
+                reading.close()
+                yield answer
 
     def opened(
         self,
@@ -147,7 +167,8 @@ class Tagger:
         if not peak <= MAX_AMPLITUDE:  # also when it is not a number
             raise UnusableAudioError("samples must be finite numbers, full scale is 1")
         levels = Levels(len(samples), peak, int(np.count_nonzero(np.abs(samples) >= 1)), peak)
-        return self._analyse(form, levels, [samples], deadline=deadline, cancelled=None)
+        with self._begun(form, levels, _Timed([samples]), deadline, None) as conclude:
+            return conclude()
 
     def infer(
         self,
@@ -200,34 +221,44 @@ class Tagger:
     ) -> None:
         self.close()
 
-    def _analyse(
+    @contextmanager
+    def _begun(
         self,
         form: AudioFormat,
         levels: Levels,
-        blocks: Iterable[NDArray[np.float32]],
-        *,
+        blocks: "_Timed",
         deadline: float | None,
         cancelled: threading.Event | None,
-    ) -> Analysis:
+    ) -> Iterator[Callable[[], Analysis]]:
         """`levels` are read after the last block: until then they are being filled."""
-        rate, hop = self.bundle.card.sample_rate, self.bundle.card.hop
-        expected = self._grid.windows(round(form.longest_s(self.limits) * rate))
-        stitcher = Stitcher(1 + 2 * len(self._codes))
-        chunks: list[Chunk] = []
-        timed = _Timed(blocks)
+        expected = self._grid.windows(round(form.longest_s(self.limits) * self.bundle.card.sample_rate))
         try:
             with self.scheduler.admit(expected, deadline=deadline, cancelled=cancelled) as job:
-                for window, outputs in job.map(self._grid.cut(timed)):
-                    stitcher.add(window.start_frame, self._packed(outputs))
-                    onset = window.start_frame * hop / rate
-                    scores = dict(zip(self._codes, outputs.tags[0, self._columns].tolist(), strict=True))
-                    chunks.append(Chunk(onset, onset + len(window.samples) / rate, scores))
+                answers = job.map(self._grid.cut(blocks))
+                yield lambda: self._analysis(form, levels, blocks, job, answers)
         except DeadlineError:
             self._observer.shed("deadline")
             raise
         except AbandonedError:
             self._observer.shed("abandoned")
             raise
+
+    def _analysis(
+        self,
+        form: AudioFormat,
+        levels: Levels,
+        blocks: "_Timed",
+        job: Job,
+        answers: Iterator[tuple[Window, Outputs]],
+    ) -> Analysis:
+        rate, hop = self.bundle.card.sample_rate, self.bundle.card.hop
+        stitcher = Stitcher(1 + 2 * len(self._codes))
+        chunks: list[Chunk] = []
+        for window, outputs in answers:
+            stitcher.add(window.start_frame, self._packed(outputs))
+            onset = window.start_frame * hop / rate
+            scores = dict(zip(self._codes, outputs.tags[0, self._columns].tolist(), strict=True))
+            chunks.append(Chunk(onset, onset + len(window.samples) / rate, scores))
         begun = time.perf_counter()
         duration_s = levels.frames / form.sample_rate
         if not chunks:
@@ -236,7 +267,7 @@ class Tagger:
                 f"{1000 * self._grid.n_fft / rate:g} ms"
             )
         analysis = self._concluded(form, levels, duration_s, chunks, stitcher)
-        self._observer.stage("decode", timed.seconds)
+        self._observer.stage("decode", blocks.seconds)
         self._observer.stage("wait", job.waited_s)
         self._observer.stage("infer", job.inferred_s)
         self._observer.stage("stitch", time.perf_counter() - begun)
@@ -293,12 +324,17 @@ class Tagger:
         )
 
 
+def _known(analysis: Analysis) -> Callable[[], Analysis]:
+    return lambda: analysis
+
+
 class _Timed:
-    """Blocks, and how long they took to come."""
+    """Blocks, how long they took to come, and whether all of them have."""
 
     def __init__(self, blocks: Iterable[NDArray[np.float32]]) -> None:
         self._blocks = blocks
         self.seconds = 0.0
+        self.ended = False
 
     def __iter__(self) -> Iterator[NDArray[np.float32]]:
         blocks = iter(self._blocks)
@@ -307,5 +343,6 @@ class _Timed:
             block = next(blocks, None)
             self.seconds += time.perf_counter() - begun
             if block is None:
+                self.ended = True
                 return
             yield block

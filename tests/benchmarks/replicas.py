@@ -1,6 +1,7 @@
 """Replicas under load, measured.
 
     python -m tests.benchmarks.replicas chaos --seconds 60      a SIGKILL and a rolling restart amid load
+    python -m tests.benchmarks.replicas rolling --times 5       rolling restarts amid load
     python -m tests.benchmarks.replicas scaling                 1 to 3 replicas pinned to one core each
 
 Needs nginx and PostgreSQL; `scaling` also wrk, which loads a core far less than a client in Python.
@@ -16,6 +17,7 @@ import tempfile
 import threading
 import time
 from collections import Counter
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -23,6 +25,8 @@ import numpy as np
 
 from tests.replicas.cluster import LOAD_KEY, Cluster, eager
 from tests.replicas.load import Poller, Posted, connected, post_until, recording
+
+Mark = Callable[[str], None]  # notes when something happens
 
 SOURCE = "kitchen"
 CLIENTS = 4
@@ -41,14 +45,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("what", choices=("chaos", "scaling"))
+    parser.add_argument("what", choices=("chaos", "rolling", "scaling"))
     parser.add_argument("--graph", type=Path, default=Path("weights/att_loc_cgrnn.onnx"))
     parser.add_argument("--seconds", type=float, default=60.0)
+    parser.add_argument("--times", type=int, default=5)
     parser.add_argument("--replicas", type=int, nargs="+", default=[1, 2, 3])
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="attloc-replicas-") as folder:
         if options.what == "chaos":
             chaos(options.graph, Path(folder), options.seconds)
+        elif options.what == "rolling":
+            rolling(options.graph, Path(folder), options.times)
         else:
             for count in options.replicas:
                 own = Path(folder, str(count))
@@ -58,6 +65,38 @@ def main() -> None:
 
 def chaos(graph: Path, folder: Path, seconds: float) -> None:
     """Load throughout; a third in, one replica is killed; halfway, all are restarted in turn."""
+
+    def disturb(cluster: Cluster, mark: Mark) -> None:
+        pause, start = threading.Event(), time.monotonic()
+        pause.wait(seconds / 3)
+        mark("killed")
+        cluster.replicas[0].kill()
+        cluster.replicas[0].start()
+        cluster.replicas[0].wait_ready()
+        mark("back")
+        pause.wait(max(0.0, seconds / 2 - (time.monotonic() - start)))
+        mark("rolling restart begins")
+        cluster.restart_in_turn()
+        mark("rolling restart ends")
+
+    amid_load(graph, folder, disturb, seconds)
+
+
+def rolling(graph: Path, folder: Path, times: int) -> None:
+    """All replicas are restarted in turn, again and again."""
+
+    def disturb(cluster: Cluster, mark: Mark) -> None:
+        for number in range(times):
+            cluster.restart_in_turn()
+            mark(f"rolling restart {number + 1} ends")
+
+    amid_load(graph, folder, disturb)
+
+
+def amid_load(
+    graph: Path, folder: Path, disturb: Callable[[Cluster, Mark], None], seconds: float = 0.0
+) -> None:
+    """Three replicas under load for so long, and until `disturb` has done its work; what was seen of it."""
     with Cluster.running(folder, eager(graph, folder / "eager.onnx"), 3) as cluster:
         posted, stopped = Posted(SOURCE), threading.Event()
         pollers = [Poller(url, SOURCE) for url in [cluster.proxy.url, *(r.url for r in cluster.replicas)]]
@@ -67,21 +106,8 @@ def chaos(graph: Path, folder: Path, seconds: float) -> None:
         def mark(what: str) -> None:
             marks[what] = (round(time.monotonic() - start, 1), Counter(posted.failures))
 
-        def disturb() -> None:
-            pause = threading.Event()
-            pause.wait(seconds / 3)
-            mark("killed")
-            cluster.replicas[0].kill()
-            cluster.replicas[0].start()
-            cluster.replicas[0].wait_ready()
-            mark("back")
-            pause.wait(max(0.0, seconds / 2 - (time.monotonic() - start)))
-            mark("rolling restart begins")
-            cluster.restart_in_turn()
-            mark("rolling restart ends")
-
         with ThreadPoolExecutor() as pool:
-            disturbing = pool.submit(disturb)
+            disturbing = pool.submit(disturb, cluster, mark)
             following = [pool.submit(poller.follow, stopped) for poller in pollers]
 
             def done(_: int) -> bool:
@@ -93,6 +119,7 @@ def chaos(graph: Path, folder: Path, seconds: float) -> None:
                 future.result()
         elapsed = time.monotonic() - start
         report = {
+            "nginx": ".".join(map(str, cluster.proxy.release)),
             "seconds": round(elapsed, 1),
             "recordings": len(posted.recordings),
             "recordings_per_s": round(len(posted.recordings) / elapsed, 1),

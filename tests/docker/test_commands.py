@@ -22,7 +22,7 @@ PAGES = ("deployment.md", "operations.md")
 # Run as they stand there, by test_operations.py.
 RUN = (
     r"python -m service( key .*)?", r"(ATTLOC_\w+=\S+ )+python -m service", r"curl .*", r"sqlite3 .*",
-    r"pg_dump .*",
+    r"pg_dump .*", r"psql .*", r"rm -f .* && cp copy\.db .*",
 )  # fmt: skip
 # Run by hand, since they build, need or take what a test should not: the pages say what came of it.
 BY_HAND = (r"docker/(lock|verify|verify-gpu)( --[a-z]+( \w+)?)?", r"python -m tests\.\S+( .*)?")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from service.settings import Settings
-from tests.replicas.nginx import for_debian
+from tests.replicas.nginx import fitted
 
 MAIN = """
 pid {folder}/nginx.pid;
@@ -37,7 +37,7 @@ def proxy(root: Path) -> str:
 
 def test_nginx_accepts_it(root: Path, tool: Callable[[str], str], tmp_path: Path, proxy: str) -> None:
     (tmp_path / "main").write_text(MAIN.format(folder=tmp_path))
-    filled = for_debian(proxy).replace("${ATTLOC_MAX_BODY_BYTES}", "268435456")
+    filled = fitted(proxy, tool("nginx")).replace("${ATTLOC_MAX_BODY_BYTES}", "268435456")
     (tmp_path / "proxy.conf").write_text(filled)
     # Debian's nginx is older than `resolve` too, and Compose's names mean nothing here.
     upstream = (root / "docker/nginx/upstream.conf").read_text().replace(" resolve ", " ")

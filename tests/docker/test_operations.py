@@ -91,17 +91,20 @@ def test_keys(page: str, tiny_graph: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(shutil.which("sqlite3") is None, reason="sqlite3 is not installed")
-def test_sqlite_is_backed_up_while_it_runs(page: str, tiny_graph: Path, tmp_path: Path) -> None:
+def test_sqlite_is_backed_up_while_it_runs_and_put_back(page: str, tiny_graph: Path, tmp_path: Path) -> None:
     with served("python -m service", tiny_graph, tmp_path) as address:
         post = {"content": wav(), "headers": AUDIO, "trust_env": False}
         stored = httpx.post(f"{address}/tag?source=kitchen", **post).json()  # type: ignore[arg-type]
         backup = line_with(page, ".backup")
         subprocess.run(shlex.split(backup), cwd=tmp_path, check=True)
-    with closing(Timeline.open(f"sqlite:///{tmp_path}/copy.db")) as copy:
-        assert copy.recording(stored["id"]) is not None
+        httpx.delete(f"{address}/localize/{stored['id']}", trust_env=False).raise_for_status()
+    subprocess.run(["sh", "-euc", line_with(page, "cp copy.db")], cwd=tmp_path, check=True)
+    with served("python -m service", tiny_graph, tmp_path) as address:
+        restored = httpx.get(f"{address}/localize/{stored['id']}", trust_env=False)
+        assert restored.json()["id"] == stored["id"]
 
 
-def test_postgresql_is_served_and_backed_up(page: str, tiny_graph: Path, tmp_path: Path) -> None:
+def test_postgresql_is_served_backed_up_and_put_back(page: str, tiny_graph: Path, tmp_path: Path) -> None:
     try:
         find_binaries()
     except PostgresMissingError as missing:
@@ -118,8 +121,8 @@ def test_postgresql_is_served_and_backed_up(page: str, tiny_graph: Path, tmp_pat
             stored = httpx.post(f"{address}/tag?source=kitchen", **post).json()  # type: ignore[arg-type]
             dump = backup.replace("postgresql://user@host/attloc", shlex.quote(url))
             subprocess.run(["sh", "-euc", dump], cwd=tmp_path, check=True, capture_output=True)
-        copied = (tmp_path / "copy.sql").read_bytes()
-        subprocess.run(["psql", "--quiet", other], input=copied, check=True, capture_output=True)
+        restore = line_with(page, "psql").replace("postgresql://user@host/attloc", shlex.quote(other))
+        subprocess.run(["sh", "-euc", restore], cwd=tmp_path, check=True, capture_output=True)
         with closing(Timeline.open(other)) as copy:
             assert copy.recording(stored["id"]) is not None
     finally:

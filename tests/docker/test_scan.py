@@ -25,6 +25,17 @@ def image(tmp_path: Path) -> Path:
     return tmp_path
 
 
+def test_the_training_image_holds_the_training_half(scan: ModuleType, image: Path) -> None:
+    packages = image / "opt/attloc/lib/python3.11/site-packages"
+    for folder in (packages / "torch", image / "app/model_export"):
+        folder.mkdir()
+    assert len(scan.findings(image, USER)) == 2
+    assert scan.findings(image, USER, serving=False) == []
+    (packages / "pip").mkdir()
+    (found,) = scan.findings(image, USER, serving=False)
+    assert "pip" in found
+
+
 def test_a_clean_image(scan: ModuleType, image: Path) -> None:
     assert scan.findings(image, USER) == []
 
@@ -38,7 +49,7 @@ def test_a_clean_image(scan: ModuleType, image: Path) -> None:
         ("usr/bin/g++", "compiler"),
         ("usr/bin/make", "compiler"),
         ("root/.cache/pip/http/a", "left over"),
-        ("app/model_export/x.py", "not for serving"),
+        ("app/model_export/x.py", "does not belong"),
     ],
 )
 def test_finds_files(scan: ModuleType, image: Path, path: str, said: str) -> None:

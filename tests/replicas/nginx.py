@@ -14,6 +14,7 @@ import httpx
 
 ROOT = Path(__file__).resolve().parents[2]
 MAX_BODY_BYTES = 4 * 1024 * 1024
+SPARES_CLIENTS = (1, 27, 4)  # the first release with `keepalive_min_timeout`
 MAIN = """
 daemon off;
 worker_processes 1;
@@ -37,19 +38,36 @@ def binary() -> str | None:
     return shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
 
 
-def for_debian(configuration: str) -> str:
-    """A configuration without what Debian's nginx is too old for."""
-    return re.sub(r"^ *keepalive_min_timeout .*\n", "", configuration, flags=re.MULTILINE)
+def release(program: str) -> tuple[int, ...]:
+    """Of an nginx: (1, 22, 1)."""
+    told = subprocess.run([program, "-v"], check=True, capture_output=True, text=True).stderr
+    found = re.search(r"nginx/([\d.]+)", told)
+    assert found is not None, told
+    return tuple(map(int, found[1].split(".")))
+
+
+def fitted(configuration: str, program: str) -> str:
+    """A configuration for the nginx that is here: an old one keeps no client's connection.
+
+    At a reload it would close those that are idle, under a request that is just coming in.
+    """
+    if release(program) >= SPARES_CLIENTS:
+        return configuration
+    return re.sub(r"\bkeepalive_min_timeout [^;]+;", "keepalive_timeout 0;", configuration)
 
 
 class Nginx:
     """Runs while the block lasts."""
 
     def __init__(self, folder: Path, upstreams: Sequence[int]) -> None:
+        program = binary()
+        assert program is not None
+        self._command = [program, "-p", str(folder), "-c", str(folder / "main")]
         self._folder = folder
+        self.release = release(program)
         self.port = free_port()
         template = (ROOT / "docker/nginx/attloc.conf.template").read_text()
-        filled = for_debian(template).replace("${ATTLOC_MAX_BODY_BYTES}", str(MAX_BODY_BYTES))
+        filled = fitted(template, program).replace("${ATTLOC_MAX_BODY_BYTES}", str(MAX_BODY_BYTES))
         (folder / "main").write_text(MAIN.format(folder=folder))
         (folder / "attloc.conf").write_text(filled.replace("listen 8080", f"listen 127.0.0.1:{self.port}"))
         self._write_upstreams(upstreams)
@@ -60,9 +78,6 @@ class Nginx:
         return f"http://127.0.0.1:{self.port}"
 
     def __enter__(self) -> Self:
-        program = binary()
-        assert program is not None
-        self._command = [program, "-p", str(self._folder), "-c", str(self._folder / "main")]
         self._process = subprocess.Popen(self._command, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         transport = httpx.HTTPTransport(retries=8)  # 0.5 s, 1 s, 2 s ... while it opens its port
         with httpx.Client(transport=transport, trust_env=False) as client:

@@ -6,6 +6,7 @@ import time
 import weakref
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,9 @@ import pytest
 from numpy.typing import NDArray
 
 from service.engine.audio import AudioFormat, Levels
-from service.engine.bundle import Bundle
+from service.engine.bundle import Bundle, Outputs
+from service.engine.deadline import Deadline
+from service.engine.decoders import Decoders
 from service.engine.errors import (
     AbandonedError,
     AudioLimitError,
@@ -23,7 +26,7 @@ from service.engine.errors import (
     UnusableAudioError,
 )
 from service.engine.observer import Shed, Silent, Stage
-from service.engine.tagger import Tagger
+from service.engine.tagger import Tagger, _Timed
 
 Recorder = Callable[..., io.BytesIO]
 
@@ -217,6 +220,58 @@ def test_the_observer_hears_the_stages_of_every_recording(framewise_graph: Path)
     assert shed == ["deadline"]
 
 
+def test_recordings_begun_together_are_run_together(framewise_graph: Path, recorded: Recorder) -> None:
+    groups: list[int] = []
+    started, go_on = threading.Event(), threading.Event()
+
+    class Listener(Silent):
+        def group(self, windows: int, seconds: float) -> None:
+            groups.append(windows)
+
+    with Tagger.open(framewise_graph, device="cpu", workers=1, observer=Listener()) as tagger:
+        run = tagger.scheduler._run
+
+        def held(waveforms: NDArray[np.float32]) -> Outputs:
+            started.set()
+            assert go_on.wait(10)
+            return run(waveforms)
+
+        tagger.scheduler._run = held
+        samples = [noise(tagger._grid.window_samples, seed) for seed in range(3)]
+        with (
+            tagger.begun(recorded(samples[0])) as first,
+            # The only worker has its hands full: the next two wait for it side by side.
+            tagger.begun(recorded(samples[1])) as second,
+        ):
+            assert started.wait(10)
+            with tagger.begun(recorded(samples[2])) as third:
+                go_on.set()
+                together = [first(), second(), third()]
+        alone = [tagger.analyse(recorded(each)) for each in samples]
+    assert sum(groups) == 6
+    assert 2 in groups
+    for ours, theirs in zip(together, alone, strict=True):
+        np.testing.assert_array_equal(ours.curves.presence, theirs.curves.presence)
+        assert (ours.scores, ours.events) == (theirs.scores, theirs.events)
+
+
+@pytest.mark.parametrize("seconds", [1.0, 30.0])
+def test_who_has_begun_holds_no_decoder(framewise_graph: Path, recorded: Recorder, seconds: float) -> None:
+    """Or two who began more than there are decoders would wait for each other."""
+    samples = noise(round(16_000 * seconds))
+    with Tagger.open(framewise_graph, device="cpu", workers=1) as tagger, ExitStack() as stack:
+        tagger._decoders.close()
+        tagger._decoders = Decoders(16_000, tagger.limits, size=1)
+        patience = Deadline(time.monotonic(), 20.0)
+        begun = [
+            stack.enter_context(tagger.begun(recorded(samples, kind="FLAC"), deadline=patience))
+            for _ in range(3)
+        ]
+        first, second, third = (conclude() for conclude in begun)
+    assert first.duration_s == seconds
+    assert first.events == second.events == third.events
+
+
 def test_a_long_recording_is_streamed(framewise_graph: Path) -> None:
     """An hour's samples are 230 MB; no more than a few seconds of them are ever held."""
     rate, seconds = 16_000, 3600
@@ -237,7 +292,10 @@ def test_a_long_recording_is_streamed(framewise_graph: Path) -> None:
             yield fresh
 
     form, levels = AudioFormat(rate, 1, rate * seconds), Levels(rate * seconds, 0.5, 0, 0.5)
-    with Tagger.open(framewise_graph, device="cpu", workers=2) as tagger:
-        analysis = tagger._analyse(form, levels, blocks(), deadline=None, cancelled=None)
+    with (
+        Tagger.open(framewise_graph, device="cpu", workers=2) as tagger,
+        tagger._begun(form, levels, _Timed(blocks()), None, None) as conclude,
+    ):
+        analysis = conclude()
     assert len(analysis.curves) == (rate * seconds - 512) // 256 + 1
     assert most < 10
