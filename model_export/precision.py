@@ -9,7 +9,7 @@ def fastest_precision() -> Literal["32-true", "bf16-mixed"]:
     """bfloat16 for the matrix products where the hardware multiplies in it, single precision elsewhere.
 
     On a processor that does not, PyTorch takes bfloat16 apart in software: a training step of the ATT-LOC
-    CGRNN then takes some fifty times as long as in single precision.
+    CGRNN then takes nine times as long as in single precision (docs/training.md).
     """
     if torch.cuda.is_available():
         native = torch.cuda.is_bf16_supported(including_emulation=False)
