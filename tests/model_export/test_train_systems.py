@@ -39,7 +39,13 @@ pytestmark = [
 
 
 def tiny(name: str) -> TrainConfig:
-    fields = {"network": {"name": name} | SIZES[name], "epochs": 1, "batch_size": 8, "threads": 1}
+    fields = {
+        "network": {"name": name} | SIZES[name],
+        "epochs": 1,
+        "batch_size": 8,
+        "threads": 1,
+        "precision": "32-true",
+    }
     return TrainConfig.from_dict(fields)
 
 
