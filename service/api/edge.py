@@ -26,6 +26,7 @@ LINGER_S = 2.0
 # A refused body of no more than this is read to its end first, and the connection kept: that costs less than
 # the next connection does, and cannot destroy the answer. An overloaded service refuses many clips a second.
 SMALL_BODY_BYTES = 256 << 10
+SMALL_BODY_S = 0.5  # for that; who takes longer is answered at once, as with a large body
 QUIET = frozenset({"/health/live", "/health/ready", "/metrics", "/v2/health/live", "/v2/health/ready"})
 
 
@@ -116,7 +117,7 @@ class _Exchange:
         if message["type"] == "http.response.start":
             self.status = message["status"]
             if self._body_due and self._small and self.status >= 400:
-                await self._linger()
+                await self._linger(SMALL_BODY_S)
             headers = [*message.get("headers", ()), (b"x-request-id", self._request_id)]
             given = {name for name, _ in headers}
             headers += [header for header in DEFAULT_HEADERS if header[0] not in given]
@@ -127,13 +128,14 @@ class _Exchange:
             self._body_due and self.status is not None and self.status >= 400 and not message.get("more_body")
         ):
             await self._send({**message, "more_body": True})
-            await self._linger()
+            await self._linger(LINGER_S)
             message = {"type": "http.response.body", "body": b""}
         await self._send(message)
 
-    async def _linger(self) -> None:
+    async def _linger(self, longest_s: float) -> None:
+        """Read on and forget, until the body ends."""
         try:
-            async with asyncio.timeout(LINGER_S):
+            async with asyncio.timeout(longest_s):
                 while self._body_due:
                     await self.receive()
         except TimeoutError:

@@ -190,7 +190,8 @@ def test_a_small_body_that_does_not_come_is_not_waited_for_long(
     server: Running, monkeypatch: pytest.MonkeyPatch, expect: dict[str, str]
 ) -> None:
     # Who asks first is told at once, however long the others may take.
-    monkeypatch.setattr(edge, "LINGER_S", 60.0 if expect else 0.05)
+    monkeypatch.setattr(edge, "SMALL_BODY_S", 60.0 if expect else 0.05)
+    monkeypatch.setattr(edge, "LINGER_S", 60.0)
     with server.connect() as connection:
         connection.sendall(
             head("POST", "/tag", Content_Type="application/json", Content_Length=100_000, **expect)
