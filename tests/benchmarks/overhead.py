@@ -3,12 +3,15 @@
     python -m tests.benchmarks.overhead [--seconds 5] [--rounds 3]
 
 Eight clients on keep-alive connections post a four-second WAV. The load generator runs on the same cores;
-its own processor time is stated, and not taken off the service's throughput.
+its own processor time is stated, and not taken off the service's throughput. A route of FastAPI's that takes
+the clip in and does nothing with it tells what part of the difference no service on it can avoid.
 """
 
 import statistics
+import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -19,9 +22,11 @@ from tests.benchmarks.clips import clip
 from tests.benchmarks.load import Client, request
 from tests.benchmarks.report import arguments, say, table, verdict
 from tests.benchmarks.target import Target, service
+from tests.replicas.nginx import free_port
 
 CLIENTS = 8
 BARE = {"bare graph, single": 1, "bare graph, pairs": 2}
+FLOOR = "FastAPI, which does nothing with it"
 PLAIN, CURVES = "POST /tag, include=none", "POST /tag, include=curves"
 SERVED = {
     PLAIN: "/tag?include=none",
@@ -39,6 +44,17 @@ class Figures:
     cpu_ms: list[float] = field(default_factory=list)
     client_ms: list[float] = field(default_factory=list)
     p99_ms: list[float] = field(default_factory=list)
+
+
+@contextmanager
+def floor(folder: Path) -> Iterator[Target]:
+    """FastAPI with nothing behind it, on the same server."""
+    port = free_port()
+    command = [sys.executable, "-m", "uvicorn", "tests.benchmarks.floor:app", "--port", str(port)]
+    quiet = ["--log-level", "warning", "--no-access-log"]
+    probe = request("POST", "/", b"-")
+    with Target.running([*command, *quiet], port=port, log=folder / "floor.log", probe=probe) as target:
+        yield target
 
 
 def serve(target: Target, path: str, *, seconds: float, clients: int = CLIENTS) -> Figures:
@@ -65,9 +81,10 @@ def alone(graph: Path, *, seconds: float, batch: int) -> Figures:
 def measure(graph: Path, folder: Path, *, seconds: float, rounds: int) -> dict[str, Figures]:
     """Every row `rounds` times, in alternation."""
     found: dict[str, Figures] = {}
-    with service(folder, graph) as target:
+    with service(folder, graph) as target, floor(folder) as nothing:
         ways: dict[str, Callable[[], Figures]] = {
             **{name: partial(alone, graph, seconds=seconds, batch=batch) for name, batch in BARE.items()},
+            FLOOR: partial(serve, nothing, "/", seconds=seconds),
             **{name: partial(serve, target, path, seconds=seconds) for name, path in SERVED.items()},
         }
         for _ in range(rounds):
@@ -91,12 +108,14 @@ def report(found: dict[str, Figures]) -> str:
         p99 = statistics.median(row.p99_ms) if row.p99_ms else "-"
         rows.append([name, per_s, f"{per_s / best:.2f}", cpu, f"{cpu / least:.2f}", client, p99])
     cpu_ratio = statistics.median(found[PLAIN].cpu_ms) / least
+    floor_ratio = 1 + statistics.median(found[FLOOR].cpu_ms) / least
     shares = {name: statistics.median(found[name].per_s) / best for name in (PLAIN, CURVES)}
     lines = [
         table(
             ["", "per s", "of the best bare", "CPU ms each", "times bare", "client's CPU ms", "p99 ms"], rows
         ),
         f"- CPU time, `{PLAIN}` over the bare graph: {verdict(cpu_ratio, 1.15, at_most=True)}",
+        f"- The bare graph and a FastAPI that does nothing, together: {floor_ratio:.2f}",
         f"- Throughput, `{PLAIN}` over the best bare: {verdict(shares[PLAIN], 0.85, at_most=False)}",
         f"- Throughput, `{CURVES}` over the best bare: {verdict(shares[CURVES], 0.75, at_most=False)}",
     ]
