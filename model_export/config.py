@@ -57,6 +57,8 @@ class TrainConfig:
         batch_size: chunks a step, of all processes together.
         balance: 0 draws every chunk once a pass, more than 0 draws chunks of rare labels oftener (see
             `data.loading.balancing`), with replacement.
+        unscored: what an unscored output (silence) is for: "learned" from its labels, as the authors did, or
+            "free" to take up what localization gives to none of the others; then it is asked nothing.
         soft_labels: learn the share of annotators who heard a label instead of their majority's vote.
         learning_rate: of Adam, at its highest; falls to a hundredth of it along a cosine.
         warmup_share: share of all steps in which the rate rises linearly from nothing.
@@ -78,6 +80,7 @@ class TrainConfig:
     epoch_chunks: int | None = None
     batch_size: int = 64
     balance: float = 0.0
+    unscored: Literal["learned", "free"] = "learned"
     soft_labels: bool = False
     learning_rate: float = 2e-3
     warmup_share: float = 0.02

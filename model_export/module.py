@@ -51,6 +51,8 @@ class TaggerModule(lightning.LightningModule):
         mean = frontend.mean if self.config.standardize == "bands" else features.mean((0, 1))
         log = self.config.frontend.log
         features, targets = augment(features, targets, self._scored, mean, self.config.augment, log)
+        if self.config.unscored == "free":
+            targets = targets.masked_fill(~self._scored, math.nan)
         standardized = frontend.standardized(features)
         network = self.tagger.network
         loss = network.loss(network(standardized), targets, standardized)

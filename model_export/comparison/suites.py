@@ -93,6 +93,7 @@ def built_in() -> Mapping[str, Suite]:
                 "gate on GRU": _network(gate="gru"),
                 "X(t) = mel, gate on GRU": _network(attend="mel", gate="gru"),
                 "without S": _without_silence(),
+                "S free": {"unscored": "free"},
                 "linear mel, standardized": {"frontend": {"log": False}},
                 "linear mel, not standardized": {"frontend": {"log": False}, "standardize": "unit"},
                 "log mel, not standardized": {"standardize": "unit"},
@@ -114,6 +115,8 @@ def built_in() -> Mapping[str, Suite]:
                     for cost in (0.05, 0.1, 0.2)
                 },
                 "cost 0.1": _network(attention_cost=0.1),
+                "S free": {"unscored": "free"},
+                "S free, cost 0.1": {"unscored": "free"} | _network(attention_cost=0.1),
             },
             _BASE,
         ),

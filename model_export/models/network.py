@@ -36,12 +36,16 @@ class Network(nn.Module):
 
         Args:
             prediction: the answer to `features`.
-            targets: (batch, labels) in [0, 1].
+            targets: (batch, labels) in [0, 1]; not a number where nothing is asked.
             features: (batch, frames, bands), for a network that learns from them too.
         """
         return cross_entropy(prediction.tags, targets)
 
 
 def cross_entropy(probabilities: Tensor, targets: Tensor) -> Tensor:
-    """Mean binary cross-entropy; the sums of Eq. 8 may round to a hair above one, so they are clamped."""
-    return F.binary_cross_entropy(probabilities.clamp(1e-6, 1 - 1e-6), targets)
+    """Mean binary cross-entropy where targets are numbers.
+
+    The sums of Eq. 8 may round to a hair above one, so they are clamped.
+    """
+    asked = ~targets.isnan()
+    return F.binary_cross_entropy(probabilities[asked].clamp(1e-6, 1 - 1e-6), targets[asked])

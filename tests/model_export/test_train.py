@@ -107,6 +107,16 @@ def test_features_are_standardized_by_the_training_data(mixtures: Path, trained:
     torch.testing.assert_close(features.std(0), torch.ones(TINY.frontend.n_mels), atol=0.01, rtol=0)
 
 
+def test_a_free_silence_is_asked_nothing(mixtures: Path, trained: Path, tmp_path: Path) -> None:
+    train(replace(TINY, unscored="free"), [mixtures], [mixtures], tmp_path, progress=False)
+    silence = [not label.scored for label in CHIME_HOME]
+    asked, free = (
+        weights(folder / "last.ckpt")["network.output.bias"][silence] for folder in (trained, tmp_path)
+    )
+    assert asked.abs().min() > 0
+    assert free.abs().max() == 0  # its first weight
+
+
 def test_training_reads_no_truth(mixtures: Path, tmp_path: Path) -> None:
     weak = tmp_path / "weak"
     weak.mkdir()

@@ -1,5 +1,7 @@
 """CGRNN and ATT against Eq. 1-5, and against the ATT-LOC CGRNN that they are parts of."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -71,3 +73,15 @@ def test_the_loss_is_the_papers_cross_entropy(mel: torch.Tensor) -> None:
 
 def test_a_probability_a_hair_above_one_has_a_finite_loss() -> None:
     assert torch.isfinite(cross_entropy(torch.tensor([1.0000001, 0.0]), torch.tensor([0.0, 1.0])))
+
+
+def test_an_output_that_is_asked_nothing_learns_where_it_is_and_not_whether(mel: torch.Tensor) -> None:
+    module = att_loc().train()
+    targets = torch.tensor([[1.0, 0.0, math.nan], [0.0, 1.0, math.nan]])
+    module.loss(module(mel), targets, mel).backward()  # type: ignore[no-untyped-call]
+    output, localization = module.output.bias.grad, module.localization.bias.grad
+    assert output is not None
+    assert localization is not None
+    assert output[:2].abs().min() > 0
+    assert output[2] == 0
+    assert localization[2] != 0
