@@ -1,6 +1,7 @@
 """`python -m model_export compare`: configurations side by side, with one budget and several seeds."""
 
 import json
+import math
 import re
 import time
 from collections.abc import Iterator
@@ -8,6 +9,7 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
+from statistics import fmean
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -171,11 +173,9 @@ def write(
     beginning: "Beginning",
 ) -> str:
     """Write the tables of what is finished; they wait for a run of the reference."""
-    import numpy as np
-
     from model_export.comparison.figures import standings
     from model_export.comparison.report import Setting, document, markdown
-    from model_export.comparison.runs import DONE, read_result
+    from model_export.comparison.runs import read_result, training_cpu_s
     from model_export.data.mixture_set import read_weak_set
 
     by_name = {name: [run for run in finished if run.name == name] for name in suite.configurations}
@@ -209,15 +209,17 @@ def write(
         )
         for part, folders in parts.items()
     }
-    seconds = {
-        name: float(np.mean([json.loads((run.out / DONE).read_text())["training_cpu_s"] for run in runs]))
-        for name, runs in by_name.items()
-    }
+    seconds = {name: _mean([training_cpu_s(run.out) for run in runs]) for name, runs in by_name.items()}
     text = markdown(setting, found, names, seconds)
     (out / "comparison.md").write_text(text, encoding="utf-8")
     report = document(setting, found, seconds)
     (out / "comparison.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
     return text
+
+
+def _mean(values: list[float | None]) -> float:
+    known = [value for value in values if value is not None]
+    return fmean(known) if known else math.nan
 
 
 def register(app: typer.Typer) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model_export.comparison.runs import Result
-from model_export.metrics import Interval, equal_error_rate
+from model_export.metrics import Interval, average_precision, equal_error_rate
 
 Results = Mapping[str, Sequence[Sequence[Result]]]
 """By configuration: for each seed, for each set, what was answered."""
@@ -25,6 +25,8 @@ class Standing:
         relative: of `eer`, to the reference's, minus one; 0 for the reference itself.
         by_label: equal error rate of each label, mean over sets and seeds.
         by_set: of each set, mean over labels and seeds.
+        mean_ap: average precision, mean over labels, sets and seeds.
+        mean_ap_spread: standard deviation over the seeds.
         frame_auc: of the presence, mean over labels, sets and seeds; NaN where there is no truth.
         frame_auc_spread: standard deviation over the seeds.
         attention_auc: of the attention against frames with any of the labels, mean over sets and seeds.
@@ -36,6 +38,8 @@ class Standing:
     relative: Interval
     by_label: dict[str, Interval]
     by_set: dict[str, Interval]
+    mean_ap: float
+    mean_ap_spread: float
     frame_auc: float
     frame_auc_spread: float
     attention_auc: float
@@ -74,6 +78,7 @@ def standings(
         resampled = np.array(drawn[name])  # (replicates, sets, labels)
         value = float(np.nanmean(rates))
         areas = np.array([np.mean([result.frame_auc.mean() for result in sets_]) for sets_ in seeds])
+        precisions = np.array([np.nanmean([_precisions(result) for result in sets_]) for sets_ in seeds])
         spread = len(seeds) > 1
         found[name] = Standing(
             seeds=len(seeds),
@@ -90,6 +95,8 @@ def standings(
                 of: _interval(float(np.nanmean(rates[:, row])), _means(resampled[:, row]))
                 for row, of in enumerate(sets)
             },
+            mean_ap=float(precisions.mean()),
+            mean_ap_spread=float(precisions.std(ddof=1)) if spread else float("nan"),
             frame_auc=float(areas.mean()),
             frame_auc_spread=float(areas.std(ddof=1)) if spread else float("nan"),
             attention_auc=float(np.mean([[result.attention_auc for result in sets_] for sets_ in seeds])),
@@ -108,6 +115,12 @@ def _rates(sets: Sequence[Result], chunks: Sequence[NDArray[np.intp]]) -> NDArra
             for result, rows in zip(sets, chunks, strict=True)
         ]
     )
+
+
+def _precisions(result: Result) -> list[float]:
+    """Of each label; NaN of one that is nowhere."""
+    columns = range(result.tags.shape[1])
+    return [average_precision(result.present[:, column], result.tags[:, column]) for column in columns]
 
 
 def _ratio(of: Any, to: Any) -> Any:

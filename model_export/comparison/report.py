@@ -38,12 +38,13 @@ def document(
     Args:
         setting: the terms.
         parts: "validation" and perhaps "test", each by configuration.
-        seconds: of processor time that a run took to train, mean over seeds, by configuration.
+        seconds: of processor time that a run took to train, mean over seeds, by configuration; not a number
+            where no run was trained in one go.
     """
     return {
         "setting": plain(setting),
         "parts": {part: {name: plain(of) for name, of in found.items()} for part, found in parts.items()},
-        "training_cpu_s": {name: round(of, 1) for name, of in seconds.items()},
+        "training_cpu_s": plain({name: round(of, 1) for name, of in seconds.items()}),
     }
 
 
@@ -86,7 +87,7 @@ def markdown(
 def _standings(found: Mapping[str, Standing], reference: str, seconds: Mapping[str, float]) -> str:
     columns = (
         *("configuration", "seeds", "EER", "±", f"relative to {reference}"),
-        *("frame AUC", "±", "attention AUC", "CPU"),
+        *("mAP", "±", "frame AUC", "±", "attention AUC", "CPU"),
     )
     rows = [
         (
@@ -95,10 +96,12 @@ def _standings(found: Mapping[str, Standing], reference: str, seconds: Mapping[s
             _cell(of.eer),
             _number(of.eer_spread),
             "-" if name == reference else _percent(of.relative),
+            _number(of.mean_ap),
+            _number(of.mean_ap_spread),
             _number(of.frame_auc),
             _number(of.frame_auc_spread),
             _number(of.attention_auc),
-            f"{seconds[name] / 60:.1f} min",
+            "-" if math.isnan(seconds[name]) else f"{seconds[name] / 60:.1f} min",
         )
         for name, of in found.items()
     ]

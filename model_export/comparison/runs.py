@@ -82,6 +82,7 @@ def carry_out(
             stale.unlink(missing_ok=True)
         begun.write_text(json.dumps(wanted, indent=1) + "\n", encoding="utf-8")
     if not (out / DONE).exists():
+        resumed = (out / LAST).exists()
         started = time.process_time()  # what else the machine does meanwhile is no matter of the system's
         best = train(
             config,
@@ -96,7 +97,8 @@ def carry_out(
         seconds = time.process_time() - started
         last = out / LAST if (out / LAST).exists() else best
         export(Trained.read(last), graph, batches=(1, 2))
-        (out / DONE).write_text(json.dumps({"training_cpu_s": round(seconds, 1)}) + "\n", encoding="utf-8")
+        told = {"training_cpu_s": None if resumed else round(seconds, 1)}  # of the last part alone
+        (out / DONE).write_text(json.dumps(told) + "\n", encoding="utf-8")
     missing = [folder for folder in tested_sets if not answers_file(out, folder).exists()]
     if missing:
         bundle = Bundle.load(graph, device="cpu")
@@ -137,6 +139,12 @@ def is_done(
 def answers_file(out: Path, folder: Path) -> Path:
     """Where a run keeps its answers to a set."""
     return out / f"answers-{folder.name}.npz"
+
+
+def training_cpu_s(out: Path) -> float | None:
+    """Processor time of a run's training; None where it was broken off and taken up again."""
+    told: dict[str, float | None] = json.loads((out / DONE).read_text(encoding="utf-8"))
+    return told["training_cpu_s"]
 
 
 def read_result(out: Path, folder: Path) -> Result:

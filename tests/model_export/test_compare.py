@@ -10,9 +10,9 @@ import pytest
 
 from model_export.compare import Sets, compare, plan
 from model_export.comparison.figures import standings
-from model_export.comparison.runs import Beginning, Result, carry_out, is_done
+from model_export.comparison.runs import Beginning, Result, carry_out, is_done, training_cpu_s
 from model_export.comparison.suites import Suite, SuiteError, built_in, merged, read_suite, train_config
-from model_export.metrics import equal_error_rate
+from model_export.metrics import average_precision, equal_error_rate
 from service.engine.errors import AttLocError
 
 # Lightning advises on workers, intervals and folders, and touches a pytree interface of torch's past.
@@ -79,6 +79,29 @@ def test_another_configuration_replaces_a_run(mixtures: Path, tmp_path: Path) ->
     carry_out(other, [mixtures], [mixtures], out, progress=False)
     assert is_done(other, [mixtures], [mixtures], out)
     assert not is_done(config, [mixtures], [], out)
+
+
+def test_a_run_that_was_broken_off_tells_no_time(
+    mixtures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from model_export import module
+
+    step = module.TaggerModule.training_step
+
+    def broken(self: module.TaggerModule, *batch: Any) -> Any:
+        if self.current_epoch == 1:
+            raise KeyboardInterrupt
+        return step(self, *batch)
+
+    config = train_config(SUITE.fields("plain"), seed=1, chunks=16, checkpoints=2)
+    monkeypatch.setattr(module.TaggerModule, "training_step", broken)
+    with pytest.raises(BaseException):  # noqa: B017 - whatever Lightning makes of it
+        carry_out(config, [mixtures], [], tmp_path, progress=False)
+    monkeypatch.undo()
+    carry_out(config, [mixtures], [], tmp_path, progress=False)
+    assert training_cpu_s(tmp_path) is None
+    carry_out(config, [mixtures], [], tmp_path / "whole", progress=False)
+    assert (training_cpu_s(tmp_path / "whole") or 0) > 0
 
 
 def test_runs_may_begin_with_what_another_learned(mixtures: Path, tmp_path: Path) -> None:
@@ -164,16 +187,19 @@ def test_standings_against_a_slow_count() -> None:
     results["same"] = results["good"]
     found = standings(results, ["one", "two"], "bad", replicates=300)
 
-    expected = np.mean(
+    rates, precisions = (
         [
-            equal_error_rate(of.present[:, label], of.tags[:, label].astype(np.float64))
+            figure(of.present[:, label], of.tags[:, label].astype(np.float64))
             for seed in results["good"]
             for of in seed
             for label in (0, 1)
         ]
+        for figure in (equal_error_rate, average_precision)
     )
     good, bad = found["good"], found["bad"]
-    assert good.eer.value == pytest.approx(expected)
+    assert good.eer.value == pytest.approx(np.mean(rates))
+    assert good.mean_ap == pytest.approx(np.mean(precisions))
+    assert good.mean_ap_spread == pytest.approx(np.reshape(precisions, (3, 4)).mean(axis=1).std(ddof=1))
     assert good.relative.value == pytest.approx(good.eer.value / bad.eer.value - 1)
     assert good.relative.high < 0
     assert bad.relative == type(bad.relative)(0.0, bad.relative.low, bad.relative.high)
