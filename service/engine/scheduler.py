@@ -334,7 +334,8 @@ class Scheduler:
     def _stacked(self, waveforms: list[NDArray[np.float32]]) -> NDArray[np.float32]:
         if len(waveforms) == 1:
             return waveforms[0][np.newaxis]
-        batch = np.zeros((self.policy.padded(len(waveforms)), len(waveforms[0])), np.float32)
+        batch = np.empty((self.policy.padded(len(waveforms)), len(waveforms[0])), np.float32)
         for row, waveform in enumerate(waveforms):
             batch[row] = waveform
+        batch[len(waveforms) :] = 0
         return batch
