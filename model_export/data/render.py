@@ -1,8 +1,10 @@
 """`python -m model_export mixtures`: render a set of mixtures in worker processes."""
 
-import multiprocessing
 from collections import Counter
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,6 +19,7 @@ from model_export.data.mixture_set import Truth, write_tables
 from model_export.data.mixtures import SAMPLES, Mixer, Mixture
 from model_export.data.rooms import SimulatedRooms, load_measured, simulate
 from model_export.data.styles import STYLES
+from service.engine.errors import AttLocError
 
 SPLIT_STREAMS = {"train": 1, "validation": 2, "test": 3}
 SHARD = 100
@@ -64,6 +67,7 @@ def render(job: RenderJob, out: Path, workers: int) -> dict[str, Any]:
 
     Raises:
         CorpusError: the corpus is not as it should be.
+        AttLocError: a worker died.
     """
     job.mixer()  # fills the cache before the workers ask for it
     out.mkdir(parents=True, exist_ok=True)
@@ -72,12 +76,18 @@ def render(job: RenderJob, out: Path, workers: int) -> dict[str, Any]:
     shards = [(job, out, range(i, min(i + SHARD, job.count))) for i in range(0, job.count, SHARD)]
     mixtures: list[Mixture] = []
     with (
-        multiprocessing.get_context("spawn").Pool(workers) as pool,
+        ProcessPoolExecutor(workers, get_context("spawn")) as pool,
         tqdm(total=job.count, desc=f"{job.split} {job.style}", unit="mixture") as progress,
     ):
-        for shard in pool.imap(_render_shard, shards):
-            mixtures += shard
-            progress.update(len(shard))
+        try:
+            for shard in pool.map(_render_shard, shards):
+                mixtures += shard
+                progress.update(len(shard))
+        except BrokenProcessPool as error:
+            raise AttLocError(
+                f"a process that mixes was killed after {len(mixtures)} of {job.count} chunks; the "
+                "machine may be out of memory: try fewer --workers"
+            ) from error
     labels = [mixture.labels for mixture in mixtures]
     truth = np.stack([mixture.truth for mixture in mixtures])
     manifest = {

@@ -1,5 +1,7 @@
 import csv
 import json
+import os
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +13,7 @@ from model_export.data.labels import CHIME_HOME, TAGS
 from model_export.data.mixture_set import MixtureSetError, WeakSet, read_truth, read_weak_set
 from model_export.data.render import RenderJob, render
 from model_export.frontend import FrontEndConfig, LogMel
+from service.engine.errors import AttLocError
 
 COUNT = 8
 
@@ -41,6 +44,19 @@ def test_the_number_of_workers_does_not_matter(corpus_root: Path, rendered: Path
     render(job, tmp_path, workers=2)
     np.testing.assert_array_equal(read_weak_set(tmp_path).waveforms, read_weak_set(rendered).waveforms)
     assert (tmp_path / "labels.csv").read_text() == (rendered / "labels.csv").read_text()
+
+
+def killed(_task: object) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_worker_that_is_killed_ends_it(
+    corpus_root: Path, rendered: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("model_export.data.render._render_shard", killed)
+    job = RenderJob(corpus_root, "train", "shifted", COUNT, 7, rendered.parent / "cache")
+    with pytest.raises(AttLocError, match="killed after 0 of 8 chunks"):
+        render(job, tmp_path, workers=1)
 
 
 def test_targets_follow_the_order_of_the_codes(rendered: Path) -> None:
