@@ -173,8 +173,11 @@ def draw_curves(axes: Axes, scene: Scene, curves: NDArray[np.float32]) -> None:
 
 def draw_attention(axes: Axes, scene: Scene) -> None:
     """The attention factor of each frame."""
-    axes.plot(_times(scene), scene.analysis.curves.attention, color="black", linewidth=1.4)
-    axes.set(ylabel="attention\n$Z_{att}(t)$", ylim=(0, 1.02))
+    attention = scene.analysis.curves.attention
+    # Only its differences say anything: the axis begins at the round step below the least, as on the page.
+    low = next((bottom for bottom in (0.9, 0.75, 0.5) if bottom <= attention.min(initial=1)), 0.0)
+    axes.plot(_times(scene), attention, color="black", linewidth=1.4)
+    axes.set(ylabel="attention\n$Z_{att}(t)$", ylim=(low, 1 + 0.02 * (1 - low)))
     _grid(axes)
 
 

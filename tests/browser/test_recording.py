@@ -98,6 +98,10 @@ def test_curves_are_chosen_and_the_choice_survives_a_reload(visit: Visit, record
     visit.page.get_by_text("Attention", exact=True).click()
     expect(lines).to_have_count(1)
     assert visit.page.url.endswith("curve=attention")
+    low, high = visit.page.evaluate("document.querySelector('.traces-plot').layout.yaxis2.range")
+    least = min(recording["frames"]["attention"])
+    assert low == max(step for step in (0, 0.5, 0.75, 0.9) if step <= least)
+    assert 1 < high < 1.03
     visit.page.reload()
     visit.drawn(".traces-plot")
     expect(lines).to_have_count(1)

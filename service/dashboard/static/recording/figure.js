@@ -110,7 +110,7 @@ export function frame(scene) {
       tickvals: bands.at, ticktext: narrow ? bands.text : bands.text.map((text) => `${text} Hz`.replace("k Hz", " kHz")),
     },
     yaxis2: {
-      ...base, domain: [(lanes + GAP) / drawn, (lanes + GAP + CURVES) / drawn], range: [0, kind === "attention" ? 1.02 : scale(scene)], fixedrange: true,
+      ...base, domain: [(lanes + GAP) / drawn, (lanes + GAP + CURVES) / drawn], range: kind === "attention" ? attentionScale(scene) : [0, scale(scene)], fixedrange: true,
       nticks: 5, rangemode: "tozero", tickformat: ".2~f",
     },
     yaxis3: {
@@ -125,6 +125,14 @@ function scale({ recording, kind, thresholds }) {
   let most = thresholds?.onset ?? 0;
   for (const { values } of curves(recording, kind)) for (const value of values) most = Math.max(most, value);
   return 1.02 * ([0.1, 0.2, 0.3, 0.5, 0.75].find((top) => most <= top) ?? 1);
+}
+
+/** Attention's axis: as close as round steps come to its least, since only differences say anything. @param {Scene} scene */
+function attentionScale({ recording }) {
+  let least = 1;
+  for (const value of recording.attention) least = Math.min(least, value);
+  const low = [0.9, 0.75, 0.5].find((bottom) => bottom <= least) ?? 0;
+  return [low, 1 + 0.02 * (1 - low)];
 }
 
 /** @param {Scene} scene @param {number} rows */
