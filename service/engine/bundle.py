@@ -141,9 +141,10 @@ class Bundle:
         """
         noise = np.random.default_rng(0).normal(0, 0.1, (batch, samples)).astype(np.float32)
         together = self.run(noise)
+        alone = [self.run(noise[row : row + 1]) for row in range(batch)]
         return all(
-            np.array_equal(getattr(together.row(i), name), getattr(self.run(noise[i : i + 1]), name))
-            for i in range(batch)
+            np.array_equal(getattr(together.row(row), name), getattr(of_row, name))
+            for row, of_row in enumerate(alone)
             for name in _OUTPUTS
         )
 

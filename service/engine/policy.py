@@ -1,6 +1,7 @@
 """How a graph is best run where it is: threads, groups, queue."""
 
 from dataclasses import dataclass
+from itertools import takewhile
 
 import numpy as np
 
@@ -8,6 +9,7 @@ from service.engine.bundle import Bundle
 from service.engine.cpus import usable_cpus
 from service.engine.windows import Grid
 
+_CPU_SIZES = (1, 2, 3, 4)
 _CUDA_SIZES = (1, 2, 4, 8, 16, 32)
 
 
@@ -44,14 +46,14 @@ class Policy:
 def policy_for(bundle: Bundle, *, workers: int | None = None, queue_windows: int = 256) -> Policy:
     """How a graph is best run where it is.
 
-    On a CPU: a thread a core, windows in pairs where that changes no bit of the answer. On a GPU: one
-    thread and large batches of a few fixed sizes.
+    On a CPU: a thread a core, windows in groups of up to four where that changes no bit of the answer. On a
+    GPU: one thread and large batches of a few fixed sizes.
     """
     if bundle.on_cuda:
         return Policy(workers or 1, queue_windows, _CUDA_SIZES, linger_s=0.002)
     card = bundle.card
     window = Grid.of(card.n_fft, card.hop, card.window_samples).window_samples
-    sizes = (1, 2) if bundle.batch_keeps_bits(2, window) else (1,)
+    sizes = tuple(takewhile(lambda size: size == 1 or bundle.batch_keeps_bits(size, window), _CPU_SIZES))
     return Policy(workers or usable_cpus(), queue_windows, sizes, grouped_samples=window)
 
 

@@ -242,13 +242,20 @@ class Scheduler:
                 if self._closed:
                     return []
                 group: list[tuple[Job, Task]] = []
-                # A worker that leaves the others idle to run a larger group gains nothing.
-                share = -(-self._queued // (self._idle + 1))
-                self._fill(group, min(share, self.policy.sizes[-1]))
+                self._fill(group, min(self._share(), self.policy.sizes[-1]))
                 if group and self.policy.linger_s:
                     self._linger(group)
                 if group:
                     return group
+
+    def _share(self) -> int:
+        """How many of the queued windows one worker should take.
+
+        A worker that leaves the others idle to run a larger group gains nothing. Those that are at work will
+        be free soon: beyond a pair they count too.
+        """
+        of_idle, of_all = (-(-self._queued // workers) for workers in (self._idle + 1, self.policy.workers))
+        return min(of_idle, max(2, of_all))
 
     def _fill(self, group: list[tuple[Job, Task]], limit: int) -> None:
         """Move windows from the jobs into the group; those that do not fit to it keep their place."""

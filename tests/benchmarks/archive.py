@@ -78,7 +78,10 @@ def mixtures(folder: Path, sets: list[Path], count: int) -> None:
 
 
 def rate(folder: Path, rounds: int, *, curves: bool) -> None:
-    """By turns: the graph alone on samples in memory, and whole runs from the files to the tables."""
+    """By turns: the graph alone on samples in memory, and whole runs from the files to the tables.
+
+    Alone in pairs and in fours: what larger groups bring depends on the processor.
+    """
     prefer_throughput()
     entries = list_recordings([str(folder)])
     samples = np.stack([soundfile.read(name, dtype="float32")[0] for name in entries])
@@ -90,6 +93,7 @@ def rate(folder: Path, rounds: int, *, curves: bool) -> None:
     with LocalEngine(EngineOptions(MODEL, "cpu", cores)) as engine, tempfile.TemporaryDirectory() as scratch:
         for turn in range(rounds):
             alone, cpu = bare(bundle, samples, cores)
+            fours, _ = bare(bundle, samples, cores, batch=4)
             begun, busy = time.perf_counter(), time.process_time()
             order = Order(Path(scratch) / str(turn), curves=curves)
             with Watch(Console(stderr=True), quiet=True) as watch:
@@ -99,30 +103,32 @@ def rate(folder: Path, rounds: int, *, curves: bool) -> None:
             ratios.append(ours / alone)
             busy = 1000 * (time.process_time() - busy) / summary.analysed
             print(
-                f"graph alone {alone:.1f}/s, {cpu:.2f} ms of CPU each; archive {ours:.1f}/s, {busy:.2f} ms; "
-                f"ratio {ours / alone:.3f} (of CPU {cpu / busy:.3f})"
+                f"graph alone in pairs {alone:.1f}/s, {cpu:.2f} ms of CPU each, in fours {fours:.1f}/s; "
+                f"archive {ours:.1f}/s, {busy:.2f} ms; ratio to pairs {ours / alone:.3f} "
+                f"(of CPU {cpu / busy:.3f}), to fours {ours / fours:.3f}"
             )
             print(f"  {sizes(order.out)}")
     more = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - memory
-    print(f"median ratio {float(np.median(ratios)):.3f} on {cores} cores, {more / 1024:.0f} MB more")
+    print(f"median ratio to pairs {float(np.median(ratios)):.3f} on {cores} cores, {more / 1024:.0f} MB more")
     print(f"a process that does nothing else: {alone_in_a_process(folder, curves=curves)}")
 
 
-def bare(bundle: Bundle, samples: NDArray[np.float32], cores: int) -> tuple[float, float]:
-    """Recordings a second of the graph itself, in pairs, a thread a core; CPU each, in milliseconds.
+def bare(bundle: Bundle, samples: NDArray[np.float32], cores: int, batch: int = 2) -> tuple[float, float]:
+    """Recordings a second of the graph itself, in groups, a thread a core; CPU each, in milliseconds.
 
     Args:
         bundle: the graph.
         samples: (recordings, samples) float32.
         cores: threads.
+        batch: recordings a group.
     """
 
     def run(at: int) -> None:
-        bundle.run(samples[at : at + 2])
+        bundle.run(samples[at : at + batch])
 
     with ThreadPoolExecutor(cores) as executor:
         begun, busy = time.perf_counter(), time.process_time()
-        list(executor.map(run, range(0, len(samples), 2)))
+        list(executor.map(run, range(0, len(samples), batch)))
         rate = len(samples) / (time.perf_counter() - begun)
         return rate, 1000 * (time.process_time() - busy) / len(samples)
 

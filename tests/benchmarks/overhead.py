@@ -25,7 +25,7 @@ from tests.benchmarks.target import Target, service
 from tests.replicas.nginx import free_port
 
 CLIENTS = 8
-BARE = {"bare graph, single": 1, "bare graph, pairs": 2}
+BARE = {"bare graph, single": 1, "bare graph, pairs": 2, "bare graph, fours": 4}
 FLOOR = "FastAPI, which does nothing with it"
 PLAIN, CURVES = "POST /tag, include=none", "POST /tag, include=curves"
 SERVED = {

@@ -196,7 +196,7 @@ def test_a_batch_that_changes_bits_is_never_formed(
     framewise: Bundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert framewise.batch_keeps_bits(2, 16_000)
-    assert policy_for(framewise, workers=3).sizes == (1, 2)
+    assert policy_for(framewise, workers=3).sizes == (1, 2, 3, 4)
     assert policy_for(framewise, workers=3).workers == 3
     run = Bundle.run
 
