@@ -40,7 +40,7 @@ const NO_PICTURE = 40;
 const NARROW = 560;
 
 /** Space left and right of the time axis, px. @param {number} width */
-export const margins = (width) => (width < NARROW ? { l: 34, r: 8 } : { l: 164, r: 14 });
+export const margins = (width) => (width < NARROW ? { l: 34, r: 8 } : { l: 176, r: 14 });
 
 /** Heights of the rows and of all, px. @param {{recording: Recording, labels: Label[], live: boolean}} scene */
 export function heights({ recording, labels, live }) {
