@@ -2,6 +2,7 @@
 
 import hashlib
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 from typing import Any, Literal
 
@@ -133,20 +134,25 @@ class Bundle:
                 f"allowed are {card.self_test.tolerance:.2g}"
             )
 
-    def batch_keeps_bits(self, batch: int, samples: int) -> bool:
-        """Whether a waveform's answer is the same to the last bit alone and among `batch` others.
+    def largest_equal_batch(self, most: int, samples: int) -> int:
+        """How many waveforms, `most` at most, may share a run without a bit of an answer changing.
 
         A reduction over the frame axis may take another path through the kernel for one row than for
         several, so this is measured on noise, not assumed.
         """
-        noise = np.random.default_rng(0).normal(0, 0.1, (batch, samples)).astype(np.float32)
-        together = self.run(noise)
-        alone = [self.run(noise[row : row + 1]) for row in range(batch)]
-        return all(
-            np.array_equal(getattr(together.row(row), name), getattr(of_row, name))
-            for row, of_row in enumerate(alone)
-            for name in _OUTPUTS
-        )
+        noise = np.random.default_rng(0).normal(0, 0.1, (most, samples)).astype(np.float32)
+        alone = [self.run(row[None]) for row in noise]
+
+        def keeps_bits(batch: int) -> bool:
+            together = self.run(noise[:batch])
+            return all(
+                np.array_equal(getattr(together.row(row), name), getattr(alone[row], name))
+                for row in range(batch)
+                for name in _OUTPUTS
+            )
+
+        larger = takewhile(keeps_bits, range(2, most + 1))
+        return max(larger, default=1)
 
 
 def _open(runtime: Any, content: bytes, path: Path, device: Device) -> Any:

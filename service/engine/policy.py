@@ -1,7 +1,6 @@
 """How a graph is best run where it is: threads, groups, queue."""
 
 from dataclasses import dataclass
-from itertools import takewhile
 
 import numpy as np
 
@@ -9,7 +8,7 @@ from service.engine.bundle import Bundle
 from service.engine.cpus import usable_cpus
 from service.engine.windows import Grid
 
-_CPU_SIZES = (1, 2, 3, 4)
+_LARGEST_CPU_GROUP = 4
 _CUDA_SIZES = (1, 2, 4, 8, 16, 32)
 
 
@@ -53,7 +52,7 @@ def policy_for(bundle: Bundle, *, workers: int | None = None, queue_windows: int
         return Policy(workers or 1, queue_windows, _CUDA_SIZES, linger_s=0.002)
     card = bundle.card
     window = Grid.of(card.n_fft, card.hop, card.window_samples).window_samples
-    sizes = tuple(takewhile(lambda size: size == 1 or bundle.batch_keeps_bits(size, window), _CPU_SIZES))
+    sizes = tuple(range(1, bundle.largest_equal_batch(_LARGEST_CPU_GROUP, window) + 1))
     return Policy(workers or usable_cpus(), queue_windows, sizes, grouped_samples=window)
 
 

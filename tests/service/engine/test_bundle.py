@@ -195,16 +195,17 @@ def test_only_one_module_of_the_service_imports_the_runtime() -> None:
 def test_a_batch_that_changes_bits_is_never_formed(
     framewise: Bundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert framewise.batch_keeps_bits(2, 16_000)
+    assert framewise.largest_equal_batch(3, 16_000) == 3
     assert policy_for(framewise, workers=3).sizes == (1, 2, 3, 4)
     assert policy_for(framewise, workers=3).workers == 3
     run = Bundle.run
 
     def rounded(self: Bundle, waveforms: Any) -> Any:
         out = run(self, waveforms)
-        out.tags[...] += np.float32(1e-6) * (len(waveforms) - 1)
+        out.tags[...] += np.float32(1e-6) * (len(waveforms) > most)
         return out
 
     monkeypatch.setattr(Bundle, "run", rounded)
-    assert not framewise.batch_keeps_bits(2, 16_000)
-    assert policy_for(framewise).sizes == (1,)
+    for most in (1, 2, 3):
+        assert framewise.largest_equal_batch(4, 16_000) == most
+        assert policy_for(framewise).sizes == (1, 2, 3)[:most]
