@@ -10,6 +10,7 @@ from model_export.frontend import FrontEndConfig
 from model_export.models.att_loc_cgrnn import AttLocConfig
 from model_export.models.network import NetworkConfig
 from model_export.models.registry import DEFAULT, name_of, system
+from model_export.optimizer import OptimizerName
 from service.engine.card import Label
 
 if TYPE_CHECKING:
@@ -60,7 +61,9 @@ class TrainConfig:
         unscored: what an unscored output (silence) is for: "learned" from its labels, as the authors did, or
             "free" to take up what localization gives to none of the others; then it is asked nothing.
         soft_labels: learn the share of annotators who heard a label instead of their majority's vote.
-        learning_rate: of Adam, at its highest; falls to a hundredth of it along a cosine.
+        optimizer: "muon" moves the matrices between hidden layers by orthogonalized momentum and the rest by
+            Adam (see `optimizer`); "adam" moves all alike.
+        learning_rate: at its highest; falls to a hundredth of it along a cosine.
         warmup_share: share of all steps in which the rate rises linearly from nothing.
         gradient_norm: gradients are scaled down to this norm.
         ema_decay: of the averaged weights that are validated and shipped, less at first (see `averaging`); 0
@@ -82,6 +85,7 @@ class TrainConfig:
     balance: float = 0.0
     unscored: Literal["learned", "free"] = "learned"
     soft_labels: bool = False
+    optimizer: OptimizerName = "muon"
     learning_rate: float = 2e-3
     warmup_share: float = 0.02
     weight_decay: float = 0.0

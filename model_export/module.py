@@ -15,6 +15,7 @@ from model_export.config import TrainConfig
 from model_export.metrics.tagging import equal_error_rate
 from model_export.models.network import cross_entropy
 from model_export.models.waveform_tagger import WaveformTagger
+from model_export.optimizer import optimizer_of
 
 SELECTED_BY = "eer"
 _MOST_LOGGED = 40  # labels; of a larger vocabulary only the mean is logged
@@ -99,10 +100,11 @@ class TaggerModule(lightning.LightningModule):
         self.log(name, value, prog_bar=prog_bar, sync_dist=self.trainer.world_size > 1)
 
     def configure_optimizers(self) -> Any:
-        """Adam; linear warm-up, then a cosine down to a hundredth of the rate."""
+        """Linear warm-up, then a cosine down to a hundredth of the rate."""
         config = self.config
-        optimizer = torch.optim.Adam(
-            self.tagger.parameters(), config.learning_rate, weight_decay=config.weight_decay
+        network = self.tagger.network
+        optimizer = optimizer_of(
+            network, network.label_layers, config.optimizer, config.learning_rate, config.weight_decay
         )
         steps = int(self.trainer.estimated_stepping_batches)
         warmup = max(1, round(config.warmup_share * steps))

@@ -53,7 +53,7 @@ class Suite:
 
 # The rate falls to a hundredth by the end, which averages enough; an average over 200 steps would drag
 # the beginning along where there are only a few hundred.
-_BASE: Fields = {"batch_size": 64, "ema_decay": 0.0}
+_BASE: Fields = {"batch_size": 32, "ema_decay": 0.0}
 
 
 def _network(**fields: Any) -> dict[str, Any]:
@@ -97,8 +97,9 @@ def built_in() -> Mapping[str, Suite]:
                 "linear mel, standardized": {"frontend": {"log": False}},
                 "linear mel, not standardized": {"frontend": {"log": False}, "standardize": "unit"},
                 "log mel, not standardized": {"standardize": "unit"},
+                "batch 64": {"batch_size": 64},
                 "batch 128": {"batch_size": 128},
-                "batch 256": {"batch_size": 256},
+                "Adam alone": {"optimizer": "adam"},
                 "no dropout": _network(dropout=0.0),
                 "dropout 0.4": _network(dropout=0.4),
                 "soft labels": {"soft_labels": True},

@@ -1,8 +1,8 @@
 """How many chunks a second each system learns from.
 
 `python -m tests.benchmarks.training_throughput [--threads N] [--batch-size N] [--device cuda]`: steps of
-augmentation, forward, backward and Adam on random features of 4-s chunks, as the trainer takes them, without
-reading a disk. Beside the clock's time stands the processor's, which other work hardly changes.
+augmentation, forward, backward and optimizer on random features of 4-s chunks, as the trainer takes them,
+without reading a disk. Beside the clock's time stands the processor's, which other work hardly changes.
 """
 
 import argparse
@@ -15,6 +15,7 @@ from model_export.augment import augment
 from model_export.config import TrainConfig
 from model_export.models.registry import SYSTEMS
 from model_export.models.waveform_tagger import WaveformTagger
+from model_export.optimizer import optimizer_of
 from model_export.precision import fastest_precision
 
 FRAMES = 249
@@ -24,7 +25,10 @@ def chunks_a_second(config: TrainConfig, device: str, seconds: float) -> tuple[f
     """Of training, after two steps that do not count; and processor milliseconds a chunk."""
     torch.manual_seed(0)
     tagger = WaveformTagger.build(config.frontend, config.network).train().to(device)
-    optimizer = torch.optim.Adam(tagger.parameters(), config.learning_rate)
+    network = tagger.network
+    optimizer = optimizer_of(
+        network, network.label_layers, config.optimizer, config.learning_rate, config.weight_decay
+    )
     mels = config.frontend.n_mels
     features = torch.randn(config.batch_size, FRAMES, mels, device=device)
     targets = torch.randint(0, 2, (config.batch_size, len(config.labels)), device=device).float()
@@ -34,7 +38,7 @@ def chunks_a_second(config: TrainConfig, device: str, seconds: float) -> tuple[f
     def step() -> None:
         varied, labels = augment(features, targets, scored, tagger.frontend.mean, config.augment)
         with torch.autocast(device, torch.bfloat16, enabled=mixed):
-            loss = tagger.network.loss(tagger.network(varied), labels, varied)
+            loss = network.loss(network(varied), labels, varied)
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(tagger.parameters(), config.gradient_norm)

@@ -1,0 +1,110 @@
+"""Which weights Muon moves and which Adam, and that two optimizers are as good as one."""
+
+import copy
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.optim import Adam, Muon, Optimizer
+from torch.optim.lr_scheduler import LambdaLR
+
+from model_export.models.registry import SYSTEMS, build_network
+from model_export.optimizer import MuonAndAdam, optimizer_of
+
+RATE = 0.01
+
+
+def network() -> nn.Sequential:
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(4, 6), nn.Tanh(), nn.Linear(6, 5), nn.Tanh(), nn.Linear(5, 2))
+
+
+def combined(of: nn.Sequential) -> Optimizer:
+    return optimizer_of(of, ("4",), "muon", RATE, 0.0)
+
+
+def learn(of: nn.Module, optimizers: list[Optimizer], steps: range) -> None:
+    """The same steps for the same range."""
+    for step in steps:
+        x = torch.randn(8, 4, generator=torch.Generator().manual_seed(step))
+        for optimizer in optimizers:
+            optimizer.zero_grad()
+        of(x).square().mean().backward()
+        for optimizer in optimizers:
+            optimizer.step()
+
+
+def assert_equal(one: nn.Module, other: nn.Module) -> None:
+    for mine, yours in zip(one.parameters(), other.parameters(), strict=True):
+        assert torch.equal(mine, yours)
+
+
+def moved_by_muon(optimizer: Optimizer) -> set[int]:
+    assert isinstance(optimizer, MuonAndAdam)
+    return {id(weights) for weights in optimizer.param_groups[0]["params"]}
+
+
+def test_each_part_steps_as_it_would_alone() -> None:
+    together, apart = network(), network()
+    weights = dict(apart.named_parameters())
+    matrices = [weights.pop("0.weight"), weights.pop("2.weight")]
+    others = [*weights.values()]
+    learn(together, [combined(together)], range(5))
+    learn(apart, [Muon(matrices, RATE, 0.0, adjust_lr_fn="match_rms_adamw"), Adam(others, RATE)], range(5))
+    assert_equal(together, apart)
+
+
+def test_a_scheduler_sets_the_rate_of_both() -> None:
+    scheduled, slow = network(), network()
+    optimizer = combined(scheduled)
+    LambdaLR(optimizer, lambda _step: 0.5)
+    learn(scheduled, [optimizer], range(3))
+    learn(slow, [optimizer_of(slow, ("4",), "muon", RATE / 2, 0.0)], range(3))
+    assert_equal(scheduled, slow)
+
+
+def test_restored_it_goes_on_as_if_it_had_not_stopped() -> None:
+    whole = network()
+    optimizer = combined(whole)
+    learn(whole, [optimizer], range(3))
+    resumed = copy.deepcopy(whole)
+    restored = combined(resumed)
+    restored.load_state_dict(copy.deepcopy(optimizer.state_dict()))
+    learn(whole, [optimizer], range(3, 6))
+    learn(resumed, [restored], range(3, 6))
+    assert_equal(whole, resumed)
+
+
+@pytest.mark.parametrize("system", sorted(SYSTEMS.keys() - {"gmm"}))  # which is fitted, not trained
+def test_every_weight_of_a_system_is_moved_by_one_of_the_two(system: str) -> None:
+    net = build_network(SYSTEMS[system].config())
+    optimizer = optimizer_of(net, net.label_layers, "muon", RATE, 0.0)
+    moved = [id(weights) for group in optimizer.param_groups for weights in group["params"]]
+    assert sorted(moved) == sorted(id(weights) for weights in net.parameters())
+
+
+def test_layers_that_answer_and_a_single_unit_are_left_to_adam() -> None:
+    net = build_network(SYSTEMS["att_loc_cgrnn"].config())
+    by_muon = moved_by_muon(optimizer_of(net, net.label_layers, "muon", RATE, 0.0))
+    names = {name for name, weights in net.named_parameters() if id(weights) in by_muon}
+    gru = {
+        f"gru.weight_{kind}_l{layer}{way}"
+        for kind in ("ih", "hh")
+        for layer in range(3)
+        for way in ("", "_reverse")
+    }
+    assert names == gru | {"hidden.weight"}
+
+
+def test_adam_alone_moves_all() -> None:
+    net = network()
+    assert type(optimizer_of(net, ("4",), "adam", RATE, 0.0)) is Adam
+
+
+def test_a_network_without_matrices_needs_no_muon() -> None:
+    class Scale(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.factor = nn.Parameter(Tensor([1.0]))
+
+    assert type(optimizer_of(Scale(), (), "muon", RATE, 0.0)) is Adam
