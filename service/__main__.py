@@ -50,8 +50,10 @@ def serve() -> None:
 
     from service.api.logs import configure
     from service.app import create_app
+    from service.heaps import share_heaps
     from service.server import serve as run
 
+    share_heaps()
     settings = _settings()
     as_json = settings.log_format == "json" or (settings.log_format == "auto" and not sys.stderr.isatty())
     configure(settings.log_level, json=as_json)
