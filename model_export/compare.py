@@ -6,6 +6,7 @@ import re
 import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
@@ -92,7 +93,11 @@ def prepare(runs: list[Run], train_sets: tuple[Path, ...]) -> None:
 def carry_out_all(
     runs: list[Run], sets: Sets, jobs: int, progress: bool, beginning: "Beginning"
 ) -> Iterator[Run]:
-    """Carry out runs, `jobs` at a time; yields each when it is done."""
+    """Carry out runs, `jobs` at a time; yields each when it is done.
+
+    Raises:
+        AttLocError: a run's process was killed.
+    """
     from model_export.comparison.runs import carry_out
 
     train_sets = list(sets.train)
@@ -108,7 +113,13 @@ def carry_out_all(
             for run in runs
         }
         for done in as_completed(waiting):
-            done.result()
+            try:
+                done.result()
+            except BrokenProcessPool as error:
+                raise AttLocError(
+                    "the process of a run was killed; the machine may be out of memory: try fewer --jobs. "
+                    "What is finished stays, and the same command goes on from there"
+                ) from error
             yield waiting[done]
 
 

@@ -1,7 +1,9 @@
 """Comparing configurations, on the tiny set of conftest.py."""
 
 import json
+import os
 import re
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -135,6 +137,20 @@ def test_runs_side_by_side_are_those_of_one_after_another(mixtures: Path, tmp_pa
     )
     timeless = [re.sub(r"[\d.]+ min", "min", text) for text in (one, two)]
     assert timeless[0] == timeless[1]
+
+
+def killed(*_arguments: object) -> None:
+    """In place of a run: the end of its process."""
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_killed_run_is_said_in_a_line(
+    mixtures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("model_export.comparison.runs.carry_out", killed)
+    sets = Sets((mixtures,), (mixtures,))
+    with pytest.raises(AttLocError, match=r"killed; .* fewer --jobs"):
+        compare(SUITE.only(["gmm"]), sets, tmp_path, 2, 16, 1, jobs=2, replicates=20, progress=False)
 
 
 def test_every_built_in_configuration_is_one() -> None:
