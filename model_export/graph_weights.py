@@ -101,6 +101,5 @@ def _check(tagger: WaveformTagger, path: Path, card: ModelCard, config: TrainCon
     if calibration.tags:
         module = Calibrated(tagger, config.labels, calibration).eval()
     frontend = config.frontend
-    check_parity(
-        module, path, waveforms((2,), lengths(frontend.n_fft, frontend.hop, frontend.sample_rate)[-3:-1])
-    )
+    samples = lengths(frontend.n_fft, frontend.hop, frontend.sample_rate)[-3:-1]
+    check_parity(module, path, waveforms((2,), samples), gated=bool(calibration.tags))

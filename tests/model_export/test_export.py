@@ -143,16 +143,17 @@ def test_the_self_test_waveform_is_in_range_and_uses_every_mel_band() -> None:
 
 
 class Slightly(nn.Module):
-    """Another network than the one exported: its tags are off by a little."""
+    """Another network than the one exported: one of its outputs is off by a little."""
 
-    def __init__(self, module: nn.Module, by: float) -> None:
+    def __init__(self, module: nn.Module, by: float, output: str = "tags") -> None:
         super().__init__()
         self.module = module
         self.by = by
+        self.output = output
 
     def forward(self, waveform: Tensor) -> Prediction:
         prediction: Prediction = self.module(waveform)
-        return prediction._replace(tags=prediction.tags + self.by)
+        return prediction._replace(**{self.output: getattr(prediction, self.output) + self.by})
 
 
 @pytest.mark.parametrize("by", [2e-5, float("nan")])
@@ -163,6 +164,20 @@ def test_the_gate_refuses_a_graph_that_differs(tmp_path: Path, by: float) -> Non
     assert largest_differences(model.tagger, path, waveforms((2,), (5_000,)))["tags"] < 1e-6
     with pytest.raises(BundleError, match=r"tags of .* differs from PyTorch"):
         check_parity(Slightly(model.tagger, by), path, waveforms((2,), (5_000,)))
+
+
+def test_only_calibrated_presence_may_differ_by_a_little_more(tmp_path: Path) -> None:
+    path = tmp_path / "small.onnx"
+    model = trained()
+    export(model, path, batches=(1,))
+
+    def check(by: float, output: str, *, gated: bool) -> None:
+        check_parity(Slightly(model.tagger, by, output), path, waveforms((2,), (5_000,)), gated=gated)
+
+    check(3e-5, "presence", gated=True)
+    for by, output, gated in ((3e-5, "presence", False), (3e-5, "tags", True), (7e-5, "presence", True)):
+        with pytest.raises(BundleError, match=f"{output} of .* differs from PyTorch"):
+            check(by, output, gated=gated)
 
 
 def test_a_refused_export_leaves_the_old_file(tmp_path: Path) -> None:
