@@ -102,9 +102,8 @@ class TaggerModule(lightning.LightningModule):
     def configure_optimizers(self) -> Any:
         """Linear warm-up, then a cosine down to a hundredth of the rate."""
         config = self.config
-        network = self.tagger.network
         optimizer = optimizer_of(
-            network, network.label_layers, config.optimizer, config.learning_rate, config.weight_decay
+            self.tagger.network, config.optimizer, config.learning_rate, config.weight_decay
         )
         steps = int(self.trainer.estimated_stepping_batches)
         warmup = max(1, round(config.warmup_share * steps))

@@ -1,10 +1,11 @@
 """What moves the weights: Muon the matrices between hidden layers, Adam the rest."""
 
-from collections.abc import Iterable
 from typing import Any, Literal
 
-from torch import Tensor, nn
+from torch import Tensor
 from torch.optim import Adam, Muon, Optimizer
+
+from model_export.models.network import Network
 
 OptimizerName = Literal["muon", "adam"]
 
@@ -19,7 +20,7 @@ class MuonAndAdam(Optimizer):
     """
 
     def __init__(
-        self, matrices: Iterable[Tensor], others: Iterable[Tensor], rate: float, weight_decay: float
+        self, matrices: list[Tensor], others: list[Tensor], rate: float, weight_decay: float
     ) -> None:
         self._muon = Muon(matrices, rate, weight_decay, adjust_lr_fn="match_rms_adamw")
         self._adam = Adam(others, rate, weight_decay=weight_decay)
@@ -43,25 +44,21 @@ class MuonAndAdam(Optimizer):
         self._muon.state = self._adam.state = self.state
 
 
-def optimizer_of(
-    network: nn.Module, label_layers: tuple[str, ...], name: OptimizerName, rate: float, weight_decay: float
-) -> Optimizer:
+def optimizer_of(network: Network, name: OptimizerName, rate: float, weight_decay: float) -> Optimizer:
     """The named optimizer of a network's weights.
 
     Args:
-        network: whose weights are moved.
-        label_layers: names of the layers that answer: they are not between hidden layers.
+        network: whose weights are moved; its layers that answer are not between hidden ones.
         name: "muon", or "adam" for every weight; a network without matrices has nothing for Muon.
         rate: learning rate.
         weight_decay: of all weights.
     """
-    answering = tuple(f"{layer}." for layer in label_layers)
-    matrices = {
-        parameter_name: weights
-        for parameter_name, weights in network.named_parameters()
-        if weights.ndim == 2 and min(weights.shape) > 1 and not parameter_name.startswith(answering)
-    }
+    answering = tuple(f"{layer}." for layer in network.label_layers)
+    matrices: list[Tensor] = []
+    others: list[Tensor] = []
+    for path, weights in network.named_parameters():
+        hidden = weights.ndim == 2 and min(weights.shape) > 1 and not path.startswith(answering)
+        (matrices if hidden else others).append(weights)
     if name == "adam" or not matrices:
         return Adam(network.parameters(), rate, weight_decay=weight_decay)
-    others = [weights for name, weights in network.named_parameters() if name not in matrices]
-    return MuonAndAdam(matrices.values(), others, rate, weight_decay)
+    return MuonAndAdam(matrices, others, rate, weight_decay)

@@ -26,9 +26,7 @@ def chunks_a_second(config: TrainConfig, device: str, seconds: float) -> tuple[f
     torch.manual_seed(0)
     tagger = WaveformTagger.build(config.frontend, config.network).train().to(device)
     network = tagger.network
-    optimizer = optimizer_of(
-        network, network.label_layers, config.optimizer, config.learning_rate, config.weight_decay
-    )
+    optimizer = optimizer_of(network, config.optimizer, config.learning_rate, config.weight_decay)
     mels = config.frontend.n_mels
     features = torch.randn(config.batch_size, FRAMES, mels, device=device)
     targets = torch.randint(0, 2, (config.batch_size, len(config.labels)), device=device).float()

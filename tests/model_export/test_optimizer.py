@@ -8,19 +8,32 @@ from torch import Tensor, nn
 from torch.optim import Adam, Muon, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
+from model_export.models.network import Network
 from model_export.models.registry import SYSTEMS, build_network
 from model_export.optimizer import MuonAndAdam, optimizer_of
 
 RATE = 0.01
 
 
-def network() -> nn.Sequential:
+class Small(Network):
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Linear(4, 6)
+        self.second = nn.Linear(6, 5)
+        self.output = nn.Linear(5, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        answer: Tensor = self.output(self.second(self.first(x).tanh()).tanh())
+        return answer
+
+
+def network() -> Small:
     torch.manual_seed(0)
-    return nn.Sequential(nn.Linear(4, 6), nn.Tanh(), nn.Linear(6, 5), nn.Tanh(), nn.Linear(5, 2))
+    return Small()
 
 
-def combined(of: nn.Sequential) -> Optimizer:
-    return optimizer_of(of, ("4",), "muon", RATE, 0.0)
+def combined(of: Network) -> Optimizer:
+    return optimizer_of(of, "muon", RATE, 0.0)
 
 
 def learn(of: nn.Module, optimizers: list[Optimizer], steps: range) -> None:
@@ -47,7 +60,7 @@ def moved_by_muon(optimizer: Optimizer) -> set[int]:
 def test_each_part_steps_as_it_would_alone() -> None:
     together, apart = network(), network()
     weights = dict(apart.named_parameters())
-    matrices = [weights.pop("0.weight"), weights.pop("2.weight")]
+    matrices = [weights.pop("first.weight"), weights.pop("second.weight")]
     others = [*weights.values()]
     learn(together, [combined(together)], range(5))
     learn(apart, [Muon(matrices, RATE, 0.0, adjust_lr_fn="match_rms_adamw"), Adam(others, RATE)], range(5))
@@ -59,7 +72,7 @@ def test_a_scheduler_sets_the_rate_of_both() -> None:
     optimizer = combined(scheduled)
     LambdaLR(optimizer, lambda _step: 0.5)
     learn(scheduled, [optimizer], range(3))
-    learn(slow, [optimizer_of(slow, ("4",), "muon", RATE / 2, 0.0)], range(3))
+    learn(slow, [optimizer_of(slow, "muon", RATE / 2, 0.0)], range(3))
     assert_equal(scheduled, slow)
 
 
@@ -78,14 +91,14 @@ def test_restored_it_goes_on_as_if_it_had_not_stopped() -> None:
 @pytest.mark.parametrize("system", sorted(SYSTEMS.keys() - {"gmm"}))  # which is fitted, not trained
 def test_every_weight_of_a_system_is_moved_by_one_of_the_two(system: str) -> None:
     net = build_network(SYSTEMS[system].config())
-    optimizer = optimizer_of(net, net.label_layers, "muon", RATE, 0.0)
+    optimizer = combined(net)
     moved = [id(weights) for group in optimizer.param_groups for weights in group["params"]]
     assert sorted(moved) == sorted(id(weights) for weights in net.parameters())
 
 
 def test_layers_that_answer_and_a_single_unit_are_left_to_adam() -> None:
     net = build_network(SYSTEMS["att_loc_cgrnn"].config())
-    by_muon = moved_by_muon(optimizer_of(net, net.label_layers, "muon", RATE, 0.0))
+    by_muon = moved_by_muon(combined(net))
     names = {name for name, weights in net.named_parameters() if id(weights) in by_muon}
     gru = {
         f"gru.weight_{kind}_l{layer}{way}"
@@ -98,13 +111,13 @@ def test_layers_that_answer_and_a_single_unit_are_left_to_adam() -> None:
 
 def test_adam_alone_moves_all() -> None:
     net = network()
-    assert type(optimizer_of(net, ("4",), "adam", RATE, 0.0)) is Adam
+    assert type(optimizer_of(net, "adam", RATE, 0.0)) is Adam
 
 
 def test_a_network_without_matrices_needs_no_muon() -> None:
-    class Scale(nn.Module):
+    class Scale(Network):
         def __init__(self) -> None:
             super().__init__()
             self.factor = nn.Parameter(Tensor([1.0]))
 
-    assert type(optimizer_of(Scale(), (), "muon", RATE, 0.0)) is Adam
+    assert type(combined(Scale())) is Adam

@@ -13,7 +13,7 @@ from service.heaps import share_heaps
 libc = ctypes.CDLL(None)
 libc.malloc.restype = libc.fopen.restype = ctypes.c_void_p
 if sys.argv[1] == "shared":
-    share_heaps(2)
+    share_heaps()
 together = threading.Barrier(8)
 def allocate():
     together.wait()
