@@ -53,7 +53,7 @@ def test_it_compares_and_measures(
     monkeypatch.setattr(Bundle, "load", on_cpu)
     assert verify.main() == 0
     told = capsys.readouterr().out
-    assert "largest difference to the CPU 0.00e+00 (allowed 0.001)" in told
+    assert "largest difference to the CPU 0.00e+00 (allowed 0.0001)" in told
     assert "| batch | chunks/s, 1 stream | chunks/s, 2 streams |" in told
     numbers = json.loads(arguments.read_text())
     assert numbers["difference"] == 0

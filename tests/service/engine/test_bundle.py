@@ -150,7 +150,7 @@ def test_on_cuda_convolutions_are_found_by_heuristic_and_batches_are_large(
     runtime = Runtime(works=True)
     monkeypatch.setattr(module, "load_runtime", lambda: runtime)
     bundle = Bundle.load(framewise_graph, device="cuda")
-    assert runtime.asked == [(CUDA, {"cudnn_conv_algo_search": "HEURISTIC"}), CPU]
+    assert runtime.asked == [(CUDA, {"cudnn_conv_algo_search": "HEURISTIC", "use_tf32": "0"}), CPU]
     assert runtime.preloaded
     assert bundle.on_cuda
     policy = policy_for(bundle)
