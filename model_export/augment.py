@@ -38,12 +38,9 @@ def augment(
     curve = torch.randn(batch, 1, config.filter_points) * config.filter_db * NEPER
     response = gain + F.interpolate(curve, mels, mode="linear", align_corners=True)  # (batch, 1, mels)
     features = features + response.to(features) if log else features * response.exp().to(features)
-    hidden = torch.zeros(batch, frames, mels, dtype=torch.bool)
-    for _ in range(config.time_masks):
-        hidden |= _stretches(batch, frames, config.time_mask_frames)[:, :, None]
-    for _ in range(config.frequency_masks):
-        hidden |= _stretches(batch, mels, config.frequency_mask_bands)[:, None, :]
-    return torch.where(hidden.to(features.device), mean, features), targets
+    moments = _stretches(batch, frames, config.time_masks, config.time_mask_frames).to(features.device)
+    bands = _stretches(batch, mels, config.frequency_masks, config.frequency_mask_bands).to(features.device)
+    return torch.where(moments[:, :, None] | bands[:, None, :], mean, features), targets
 
 
 def _mixed(
@@ -64,9 +61,12 @@ def _mixed(
     return torch.where(chosen[:, None, None], both, features), torch.where(chosen[:, None], united, targets)
 
 
-def _stretches(batch: int, length: int, most: int) -> Tensor:
-    """(batch, length) bool, one run of 0 to `most` true values a row."""
-    width = torch.randint(0, most + 1, (batch, 1))
-    start = (torch.rand(batch, 1) * (length - width + 1)).long()
+def _stretches(batch: int, length: int, count: int, most: int) -> Tensor:
+    """(batch, length) bool, `count` runs of 0 to `most` true values a row; they may overlap."""
+    inside = torch.zeros(batch, length, dtype=torch.bool)
     position = torch.arange(length)[None]
-    return (position >= start) & (position < start + width)
+    for _ in range(count):
+        width = torch.randint(0, most + 1, (batch, 1))
+        start = (torch.rand(batch, 1) * (length - width + 1)).long()
+        inside |= (position >= start) & (position < start + width)
+    return inside

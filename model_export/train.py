@@ -126,11 +126,13 @@ def train(
             ModelCheckpoint(out, "best", SELECTED_BY, mode="min", enable_version_counter=False),
             ModelCheckpoint(out, Path(LAST).stem, enable_version_counter=False),
         ]
+    on_gpu = torch.cuda.is_available()
     log = EpochLog(out / "epochs.jsonl")
     callbacks: list[Callback] = [*checkpoints, LearningRateMonitor(), log]
     if config.ema_decay:
-        callbacks.append(WeightAveraging(avg_fn=warmed_average(config.ema_decay)))
-    on_gpu = torch.cuda.is_available()
+        # Beside the weights: left to itself Lightning averages on the CPU, and each step waits for copies.
+        where = "cuda" if on_gpu else None
+        callbacks.append(WeightAveraging(where, multi_avg_fn=warmed_average(config.ema_decay)))
     several = devices * nodes > 1
     trainer = lightning.Trainer(
         accelerator="gpu" if on_gpu else "cpu",

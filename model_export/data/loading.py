@@ -4,6 +4,7 @@ from typing import Any
 
 import lightning
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader
@@ -43,7 +44,18 @@ class ChunkData(lightning.LightningDataModule):
         share = self._share()
         order = ChunkSampler(len(self._training), self._seed, self._epoch_chunks, self._weights, share)
         size = self._batch_size // share[1]
-        return DataLoader(self._training, size, sampler=order, collate_fn=_as_is, drop_last=True)
+        # A GPU is not to wait for its next batch: another process gathers it, in memory it can copy from.
+        on_gpu = torch.cuda.is_available()
+        return DataLoader(
+            self._training,
+            size,
+            sampler=order,
+            collate_fn=_as_is,
+            drop_last=True,
+            num_workers=int(on_gpu),
+            pin_memory=on_gpu,
+            persistent_workers=on_gpu,
+        )
 
     def val_dataloader(self) -> list[DataLoader[Batch]]:
         """One loader a set, in order."""

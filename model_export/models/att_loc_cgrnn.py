@@ -26,6 +26,7 @@ class AttLocConfig(NetworkConfig):
         attend: X(t) of Eq. 3 and 6: the mel values of the frame or the pooled CNN output.
         gate: what Z_att multiplies before the tag layers: the CNN output (Eq. 4) or the GRU output.
         dropout: before the output layer.
+        gru_dropout: between the layers of the GRU, 0 in the paper.
         attention_cost: weight of the mean of Z_att in the loss, 0 in the paper. Without a cost nothing
             lets go of the frames that do not matter, and Z_att ends near 1 everywhere.
     """
@@ -38,6 +39,7 @@ class AttLocConfig(NetworkConfig):
     attend: Literal["mel", "cnn"] = "cnn"
     gate: Literal["cnn", "gru"] = "cnn"
     dropout: float = 0.2
+    gru_dropout: float = 0.0
     attention_cost: float = 0.0
 
 
@@ -53,7 +55,13 @@ class AttLocCGRNN(Network):
         attended = config.n_mels if config.attend == "mel" else config.filters
         self.attention = nn.Linear(attended, 1)
         self.localization = nn.Linear(attended, config.labels)
-        self.gru = nn.GRU(config.filters, config.gru_units, config.gru_layers, bidirectional=True)
+        self.gru = nn.GRU(
+            config.filters,
+            config.gru_units,
+            config.gru_layers,
+            dropout=config.gru_dropout,
+            bidirectional=True,
+        )
         self.hidden = nn.Linear(2 * config.gru_units, config.hidden)
         self.dropout = nn.Dropout(config.dropout)
         self.output = nn.Linear(config.hidden, config.labels)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -48,4 +49,7 @@ def cross_entropy(probabilities: Tensor, targets: Tensor) -> Tensor:
     The sums of Eq. 8 may round to a hair above one, so they are clamped.
     """
     asked = ~targets.isnan()
-    return F.binary_cross_entropy(probabilities[asked].clamp(1e-6, 1 - 1e-6), targets[asked])
+    # On a GPU autocast refuses this loss, for whose logarithms half precision would be too coarse.
+    with torch.autocast(probabilities.device.type, enabled=False):
+        probable = probabilities.float()[asked].clamp(1e-6, 1 - 1e-6)
+        return F.binary_cross_entropy(probable, targets[asked])

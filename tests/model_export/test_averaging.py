@@ -8,7 +8,7 @@ from model_export.averaging import warmed_average
 def averaged(weights: list[float], decay: float) -> float:
     average = torch.tensor(weights[0])
     for steps, current in enumerate(weights[1:], start=1):
-        average = warmed_average(decay)(average, torch.tensor(current), torch.tensor(steps))
+        warmed_average(decay)([average], [torch.tensor(current)], torch.tensor(steps))
     return float(average)
 
 
@@ -28,5 +28,6 @@ def test_a_long_run_averages_as_long_as_asked() -> None:
 
 
 def test_counts_are_taken_over() -> None:
-    count = torch.tensor(7)
-    assert warmed_average(0.9)(torch.tensor(3), count, 1) is count
+    average = torch.tensor(3)
+    warmed_average(0.9)([average], [torch.tensor(7)], 1)
+    assert average == 7
