@@ -15,7 +15,7 @@ from torch import nn
 from model_export.calibration import Calibration
 from model_export.checkpoint import load_checkpoint
 from model_export.graph_file import embed
-from model_export.models.calibrated import Calibrated
+from model_export.models.calibrated import served
 from model_export.models.prediction import Prediction
 from model_export.models.registry import name_of
 from model_export.models.waveform_tagger import WaveformTagger
@@ -98,9 +98,7 @@ def export(
     """
     config = trained.tagger.frontend.config
     calibration = calibration or Calibration.default(trained.labels)
-    tagger: nn.Module = trained.tagger.cpu().eval()
-    if calibration.tags:
-        tagger = Calibrated(tagger, trained.labels, calibration).eval()
+    tagger = served(trained.tagger.cpu(), trained.labels, calibration)
     # Beside its destination, so that the last step is an atomic rename.
     with TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
         draft = Path(folder) / path.name

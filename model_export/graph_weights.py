@@ -9,13 +9,13 @@ import onnx
 import torch
 from numpy.typing import NDArray
 from onnx import numpy_helper
-from torch import Tensor, nn
+from torch import Tensor
 
 from model_export.calibration import Calibration
 from model_export.checkpoint import Checkpoint
 from model_export.config import TrainConfig
 from model_export.graph_file import read_card
-from model_export.models.calibrated import Calibrated
+from model_export.models.calibrated import served
 from model_export.models.waveform_tagger import WaveformTagger
 from model_export.parity import check_parity, lengths, waveforms
 from service.engine.card import ModelCard
@@ -97,9 +97,7 @@ def _tensor(value: NDArray[Any]) -> Tensor:
 def _check(tagger: WaveformTagger, path: Path, card: ModelCard, config: TrainConfig) -> None:
     """That nothing was read wrongly: as strict as the gate at export."""
     calibration = Calibration.of_card(card)
-    module: nn.Module = tagger
-    if calibration.tags:
-        module = Calibrated(tagger, config.labels, calibration).eval()
+    module = served(tagger, config.labels, calibration)
     frontend = config.frontend
     samples = lengths(frontend.n_fft, frontend.hop, frontend.sample_rate)[-3:-1]
     check_parity(module, path, waveforms((2,), samples), gated=bool(calibration.tags))

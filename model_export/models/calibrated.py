@@ -11,6 +11,17 @@ from service.engine.card import Label
 _NEUTRAL = (1.0, 0.0)
 
 
+def served(tagger: nn.Module, labels: tuple[Label, ...], calibration: Calibration) -> nn.Module:
+    """What a graph is exported of: the tagger itself where nothing was calibrated, in evaluation mode.
+
+    Args:
+        tagger: waveform to a `Prediction`.
+        labels: in the order of its label axis.
+        calibration: by code.
+    """
+    return (Calibrated(tagger, labels, calibration) if calibration.tags else tagger).eval()
+
+
 class Calibrated(nn.Module):
     """Another tagger's `Prediction`, its tags and presence calibrated label by label.
 
