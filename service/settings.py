@@ -37,7 +37,11 @@ class Settings(BaseSettings):
     ] = "auto"
     workers: Annotated[
         int | None,
-        Field(ge=1, le=1024, description="Inference threads; unset: what cgroup and affinity allow."),
+        Field(
+            ge=1,
+            le=1024,
+            description="Inference threads; unset: the cores of cgroup and affinity, on a GPU 2.",
+        ),
     ] = None
     queue_windows: Annotated[
         int,

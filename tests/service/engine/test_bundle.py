@@ -154,7 +154,7 @@ def test_on_cuda_convolutions_are_found_by_heuristic_and_batches_are_large(
     assert runtime.preloaded
     assert bundle.on_cuda
     policy = policy_for(bundle)
-    assert (policy.workers, policy.sizes[-1], policy.grouped_samples) == (1, 32, None)
+    assert (policy.workers, policy.sizes[-1], policy.grouped_samples) == (2, 32, None)
     assert policy.linger_s > 0
     warm_up(bundle, policy)
 
