@@ -1,10 +1,12 @@
 """CGRNN and ATT against Eq. 1-5, and against the ATT-LOC CGRNN that they are parts of."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+from torch.nn import functional
 
 from model_export.models.att_cgrnn import AttCGRNN, AttConfig
 from model_export.models.att_loc_cgrnn import AttLocCGRNN, AttLocConfig
@@ -73,6 +75,26 @@ def test_the_loss_is_the_papers_cross_entropy(mel: torch.Tensor) -> None:
 
 def test_a_probability_a_hair_above_one_has_a_finite_loss() -> None:
     assert torch.isfinite(cross_entropy(torch.tensor([1.0000001, 0.0]), torch.tensor([0.0, 1.0])))
+
+
+def test_the_loss_is_no_matter_of_autocast(monkeypatch: pytest.MonkeyPatch) -> None:
+    """CUDA's refuses binary cross-entropy outright; the CPU's would let it pass."""
+    inside: list[bool] = []
+
+    def loss(probabilities: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        inside.append(torch.is_autocast_enabled("cpu") or probabilities.dtype != torch.float32)
+        return probabilities.mean()
+
+    monkeypatch.setattr(functional, "binary_cross_entropy", loss)
+    with torch.autocast("cpu", torch.bfloat16):
+        cross_entropy(torch.tensor([0.5], dtype=torch.bfloat16), torch.tensor([1.0]))
+    assert inside == [False]
+
+
+def test_dropout_between_the_layers_of_the_gru_is_for_training_only(mel: torch.Tensor) -> None:
+    module = AttLocCGRNN(replace(att_loc().config, dropout=0.0, gru_dropout=0.5))
+    assert not torch.equal(module.train()(mel).tags, module(mel).tags)
+    assert torch.equal(module.eval()(mel).tags, module(mel).tags)
 
 
 def test_an_output_that_is_asked_nothing_learns_where_it_is_and_not_whether(mel: torch.Tensor) -> None:
