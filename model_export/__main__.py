@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from model_export import compare, evaluate, figures, release, reproduce, train
+from model_export import compare, evaluate, figures, release, reproduce, teach, train
 from model_export.data import recordings, render
 from service.engine.errors import AttLocError
 
@@ -21,7 +21,7 @@ def create_app() -> typer.Typer:
     def main() -> None:
         """Keeps the command's name necessary, however few there are."""
 
-    for module in (render, recordings, train, compare, evaluate, release, figures, reproduce):
+    for module in (render, recordings, teach, train, compare, evaluate, release, figures, reproduce):
         module.register(app)
     return app
 

@@ -7,7 +7,6 @@ from typing import Any
 import torch
 
 from model_export.config import TrainConfig
-from model_export.models.registry import UnknownNetworkError
 from model_export.models.waveform_tagger import WaveformTagger
 from service.engine.errors import BundleError
 
@@ -49,8 +48,9 @@ def load_checkpoint(path: Path) -> Checkpoint:
             for name, value in stored["state_dict"].items()
             if name.startswith(PREFIX)
         }
-    except (OSError, RuntimeError, KeyError, ValueError, UnknownNetworkError) as error:
-        raise BundleError(f"{path} is no checkpoint of this project's training: {error}") from error
+    except Exception as error:  # what unpickling meets in foreign bytes it may end in anything
+        told = f"{type(error).__name__}: {error}".partition("\n")[0]  # PyTorch's own is half a page long
+        raise BundleError(f"{path} is no checkpoint of this project's training ({told})") from error
     tagger = WaveformTagger.build(config.frontend, config.network)
     tagger.load_state_dict(weights)
     return Checkpoint(tagger.eval(), config, stored.get(DATA_KEY, {}), stored["epoch"], stored["global_step"])

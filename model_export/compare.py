@@ -61,7 +61,7 @@ class Sets:
 def plan(suite: "Suite", sets: Sets, seeds: int, chunks: int, checkpoints: int, out: Path) -> list[Run]:
     """Every run, all configurations with one seed before any with the next.
 
-    Configurations that ask for annotators where the sets have none are left out.
+    Configurations that ask for soft labels are left out where the sets have none.
     """
     from model_export.comparison.suites import train_config
     from model_export.data.mixture_set import read_weak_set
@@ -157,7 +157,7 @@ def compare(
     beginning = beginning or Beginning()
     runs = plan(suite, sets, seeds, chunks, checkpoints, out)
     if not runs:
-        raise AttLocError("nothing to compare: soft labels take sets that tell what each annotator heard")
+        raise AttLocError("nothing to compare: these sets have no soft labels, by annotators or by `teach`")
     out.mkdir(parents=True, exist_ok=True)
     prepare(runs, sets.train)
     to_do = [

@@ -60,7 +60,8 @@ class TrainConfig:
             `data.loading.balancing`), with replacement.
         unscored: what an unscored output (silence) is for: "learned" from its labels, as the authors did, or
             "free" to take up what localization gives to none of the others; then it is asked nothing.
-        soft_labels: learn the share of annotators who heard a label instead of their majority's vote.
+        soft_labels: learn the share of annotators who heard a label instead of their majority's vote, or how
+            sure the set's teachers are of it (see `teach`).
         optimizer: "muon" moves the matrices between hidden layers by orthogonalized momentum and the rest by
             Adam (see `optimizer`); "adam" moves all alike.
         learning_rate: at its highest; falls to a hundredth of it along a cosine.

@@ -204,7 +204,7 @@ def register(app: typer.Typer) -> None:
             typer.Option(help="att_loc_cgrnn, att_cgrnn, cgrnn, mel_cnn, cqt_cnn, dae_dnn or gmm"),
         ] = None,
         soft_labels: Annotated[
-            bool, typer.Option(help="learn the share of annotators who heard a label, where known")
+            bool, typer.Option(help="learn how sure a label is: by the set's annotators, or by its teachers")
         ] = False,
         precision: Annotated[
             Literal["auto", "32-true", "bf16-mixed"] | None, typer.Option(help="of the matrix products")

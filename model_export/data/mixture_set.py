@@ -10,12 +10,14 @@
 
 A set of labelled recordings (`chunk_files.write_set`) has the first two and the last. Its manifest names
 the `separator` between label codes of any length, and where its `shares` column holds what share of the
-annotators heard each label (`c=1;v=0.333333`), says `has_shares`.
+annotators heard each label (`c=1;v=0.333333`), says `has_shares`. Of any set, trained networks may have said
+how sure they are of each label (`python -m model_export teach`); then `shares` holds that, and the manifest
+says by whom it was `taught`.
 """
 
 import csv
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -26,6 +28,8 @@ from numpy.typing import NDArray
 from model_export.data.labels import SILENCE
 from model_export.data.mixtures import PlacedEvent
 from service.engine.errors import AttLocError
+
+TAUGHT = "taught"  # key of the manifest
 
 
 class MixtureSetError(AttLocError):
@@ -40,7 +44,8 @@ class WeakSet:
         waveforms: (chunks, samples) int16, memory-mapped.
         labels: one set of label codes a chunk.
         manifest: how the set was made.
-        shares: by label code, the share of annotators who heard it, for each chunk; None if unknown.
+        shares: by label code, the share of annotators who heard it, or how sure its teachers are, for each
+            chunk; None if unknown.
     """
 
     path: Path
@@ -57,14 +62,14 @@ class WeakSet:
 
         Args:
             codes: the labels, in order.
-            soft: instead, the share of annotators who heard it.
+            soft: instead, the share of annotators who heard it, or how sure its teachers are.
 
         Raises:
             MixtureSetError: the set has a label that is not among `codes` (silence, of CHiME-Home's labels,
                 may be missing there), or no shares.
         """
         if soft and self.shares is None:
-            raise MixtureSetError(f"{self.path} does not tell what each annotator heard")
+            raise MixtureSetError(f"{self.path} does not tell what each annotator heard, nor was it taught")
         known = self.shares if soft and self.shares is not None else self.labels
         unknown: set[str] = set().union(*known) - set(codes)
         if "vocabulary" not in self.manifest:
@@ -106,7 +111,8 @@ def read_weak_set(path: Path) -> WeakSet:
             rows = list(csv.DictReader(file))
         separator = manifest.get("separator")
         labels = tuple(_codes(row["labels"], separator) for row in rows)
-        shares = tuple(_shares(row["shares"]) for row in rows) if manifest.get("has_shares") else None
+        known = manifest.get("has_shares") or TAUGHT in manifest
+        shares = tuple(_shares(row["shares"]) for row in rows) if known else None
     except (OSError, KeyError, ValueError) as error:
         raise MixtureSetError(f"{path} is no complete set of mixtures: {error}") from error
     if len(labels) != len(waveforms):
@@ -122,6 +128,30 @@ def _codes(text: str, separator: str | None) -> frozenset[str]:
 def _shares(text: str) -> dict[str, float]:
     pairs = (part.split("=") for part in text.split(";") if part)
     return {code: float(share) for code, share in pairs}
+
+
+def write_taught(chunks: WeakSet, shares: Sequence[Mapping[str, float]], taught: Mapping[str, Any]) -> None:
+    """Put shares into a set that is there already, beside its labels.
+
+    Args:
+        chunks: the set, changed on disk.
+        shares: by label code, for each chunk.
+        taught: where they come from, into the manifest.
+    """
+    with (chunks.path / "labels.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    draft = chunks.path / "labels.partial.csv"
+    with draft.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["chunk", "labels", "shares"])
+        for row, of in zip(rows, shares, strict=True):
+            text = ";".join(f"{code}={share:.6g}" for code, share in of.items())
+            writer.writerow([row["chunk"], row["labels"], text])
+    draft.replace(chunks.path / "labels.csv")
+    manifest = {**chunks.manifest, TAUGHT: dict(taught)}
+    draft = chunks.path / "manifest.partial.json"
+    draft.write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
+    draft.replace(chunks.path / "manifest.json")
 
 
 def read_truth(path: Path) -> Truth:

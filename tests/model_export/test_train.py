@@ -148,9 +148,10 @@ def test_a_label_that_the_model_lacks_is_refused(mixtures: Path, tmp_path: Path)
 def test_what_is_no_checkpoint_is_refused_by_name(tmp_path: Path) -> None:
     with pytest.raises(BundleError, match=r"none\.ckpt"):
         load_checkpoint(tmp_path / "none.ckpt")
-    (tmp_path / "text.ckpt").write_text("hello")
-    with pytest.raises(BundleError, match=r"text\.ckpt is no checkpoint"):
-        load_checkpoint(tmp_path / "text.ckpt")
+    for content in (b"hello", b"", b"chunk,labels\n", b"\x80\x02junk"):
+        (tmp_path / "text.ckpt").write_bytes(content)
+        with pytest.raises(BundleError, match=r"text\.ckpt is no checkpoint"):
+            load_checkpoint(tmp_path / "text.ckpt")
 
 
 def test_a_configuration_survives_json_and_is_checked(tmp_path: Path) -> None:
