@@ -143,6 +143,11 @@ def _commands(data: dict[str, Any]) -> str:
         for role in ("train", "validation")
         for name, manifest in data.get(role, {}).items()
     ]
+    lines += [
+        _teaching(name, manifest["taught"])
+        for name, manifest in data.get("train", {}).items()
+        if "taught" in manifest
+    ]
     sets = [f"--{role} data/{name}" for role in ("train", "validation") for name in data.get(role, {})]
     lines += [
         f"python -m model_export train {' '.join(sets)} --config config.json",
@@ -165,6 +170,12 @@ def _command(name: str, manifest: dict[str, Any]) -> str:
         f"python -m model_export mixtures --split {manifest['split']} --style {manifest['style']['name']} "
         f"--count {manifest['count']} --seed {manifest['seed']} --out data/{name}"
     )
+
+
+def _teaching(name: str, taught: dict[str, Any]) -> str:
+    """What softened the labels of a set; its teachers by the first digits of their SHA-256."""
+    teachers = " ".join(f"--teacher {digest}" for digest in taught["by"])
+    return f"python -m model_export teach data/{name} {teachers} --weight {taught['weight']}"
 
 
 def _own_recordings(training: dict[str, Any]) -> bool:

@@ -40,6 +40,12 @@ def test_mixtures_are_said_to_be_mixtures(card: ModelCard, tiny_graph: Path) -> 
     assert "Nothing was measured" in page
 
 
+def test_teachers_are_named(card: ModelCard, tiny_graph: Path) -> None:
+    taught = MIXED | {"taught": {"by": ["853ec2c88e6b", "0123456789ab"], "weight": 0.7}}
+    page = render(trained_on(card, taught), graph_digest(tiny_graph))
+    assert "teach data/a-set --teacher 853ec2c88e6b --teacher 0123456789ab --weight 0.7\n" in page
+
+
 def test_own_recordings_and_other_networks_are_called_what_they_are(
     card: ModelCard, tiny_graph: Path
 ) -> None:
