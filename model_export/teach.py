@@ -40,8 +40,7 @@ def teach(folder: Path, teachers: list[Path], weight: float = 0.7) -> NDArray[np
         (chunks, labels) the shares, in the order of the first teacher's labels.
 
     Raises:
-        TeachingError: teachers of different labels, a set without some of them, or one that tells what its
-            annotators heard.
+        TeachingError: teachers of different labels, or a set that tells what its annotators heard.
         MixtureSetError: the folder is no set, or has labels that the teachers do not know.
         BundleError: a teacher is neither checkpoint nor graph.
     """
