@@ -32,7 +32,7 @@ class Chunk:
 
 @dataclass(frozen=True, slots=True)
 class Curves:
-    """Frame-level curves over the whole recording, averaged where windows overlap.
+    """Frame-level curves over the whole recording; where windows overlap, each weighs most in its middle.
 
     Attributes:
         hop_s: seconds between points.
