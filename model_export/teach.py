@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from model_export.data.mixture_set import WeakSet
 
 _BATCH = 64
-_LEAST = 1e-6  # probability, so that log odds are finite
+_LEAST = 1e-6  # probability; narrower than `calibration.logit`'s, or one sure teacher would outvote the rest
 
 
 class TeachingError(AttLocError):
@@ -44,6 +44,7 @@ def teach(folder: Path, teachers: list[Path], weight: float = 0.7) -> NDArray[np
         MixtureSetError: the folder is no set, or has labels that the teachers do not know.
         BundleError: a teacher is neither checkpoint nor graph.
     """
+    from model_export.calibration import logistic
     from model_export.data.mixture_set import read_weak_set, write_taught
     from model_export.starting_point import read_trained
 
@@ -58,7 +59,7 @@ def teach(folder: Path, teachers: list[Path], weight: float = 0.7) -> NDArray[np
     own = chunks.targets(codes).astype(np.float64)
     odds = np.mean([_log_odds(teacher, chunks) for teacher in asked], axis=0)
     scored = np.array([label.scored for label in labels])
-    shares = np.where(scored, weight / (1 + np.exp(-odds)) + (1 - weight) * own, own)
+    shares = np.where(scored, weight * logistic(odds) + (1 - weight) * own, own)
     taught = {
         "by": [hashlib.sha256(path.read_bytes()).hexdigest()[:12] for path in teachers],
         "weight": weight,

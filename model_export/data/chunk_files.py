@@ -15,6 +15,7 @@ from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from model_export.data.mixture_set import shares_text
 from model_export.data.shards import ShardMember
 from service.engine.errors import AttLocError
 
@@ -117,8 +118,7 @@ def write_set(
         writer = csv.writer(file)
         writer.writerow(["chunk", "labels", "shares"])
         for row, chunk in enumerate(chunks):
-            shares = [f"{code}={share:.6g}" for code, share in sorted((chunk.shares or {}).items())]
-            writer.writerow([row, SEPARATOR.join(sorted(chunk.labels)), SEPARATOR.join(shares)])
+            writer.writerow([row, SEPARATOR.join(sorted(chunk.labels)), shares_text(chunk.shares or {})])
     manifest = {
         "split": origin,
         "style": {"name": "recordings"},

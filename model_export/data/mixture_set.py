@@ -125,6 +125,11 @@ def _codes(text: str, separator: str | None) -> frozenset[str]:
     return frozenset(text) if separator is None else frozenset(filter(None, text.split(separator)))
 
 
+def shares_text(shares: Mapping[str, float]) -> str:
+    """One row's of the column `shares`, such as `c=1;v=0.333333`."""
+    return ";".join(f"{code}={share:.6g}" for code, share in sorted(shares.items()))
+
+
 def _shares(text: str) -> dict[str, float]:
     pairs = (part.split("=") for part in text.split(";") if part)
     return {code: float(share) for code, share in pairs}
@@ -145,8 +150,7 @@ def write_taught(chunks: WeakSet, shares: Sequence[Mapping[str, float]], taught:
         writer = csv.writer(file)
         writer.writerow(["chunk", "labels", "shares"])
         for row, of in zip(rows, shares, strict=True):
-            text = ";".join(f"{code}={share:.6g}" for code, share in of.items())
-            writer.writerow([row["chunk"], row["labels"], text])
+            writer.writerow([row["chunk"], row["labels"], shares_text(of)])
     draft.replace(chunks.path / "labels.csv")
     manifest = {**chunks.manifest, TAUGHT: dict(taught)}
     draft = chunks.path / "manifest.partial.json"

@@ -16,13 +16,10 @@ from model_export.comparison.runs import Beginning, Result, carry_out, is_done, 
 from model_export.comparison.suites import Suite, SuiteError, built_in, merged, read_suite, train_config
 from model_export.metrics import average_precision, equal_error_rate
 from service.engine.errors import AttLocError
+from tests.model_export.advice import UNHEEDED
 
-# Lightning advises on workers, intervals and folders, and touches a pytree interface of torch's past.
 pytestmark = [
-    pytest.mark.filterwarnings("ignore::lightning.fabric.utilities.rank_zero.LightningDeprecationWarning"),
-    pytest.mark.filterwarnings("ignore::lightning.pytorch.utilities.warnings.PossibleUserWarning"),
-    pytest.mark.filterwarnings("ignore:.*isinstance.treespec, LeafSpec.*"),
-    pytest.mark.filterwarnings("ignore:Checkpoint directory .* exists"),
+    *UNHEEDED,
     pytest.mark.filterwarnings("ignore:Total length of `list` across ranks is zero"),
 ]
 

@@ -26,6 +26,7 @@ from model_export.evaluation.paper_tables import (
 from model_export.metrics import Interval, equal_error_rate
 from model_export.models.registry import UnknownNetworkError
 from model_export.reproduce import EPOCHS, EVALUATION, Trial, prepare, read_configs, trials
+from tests.model_export.advice import unheeded
 
 
 def test_no_fold_is_selected_on_or_trained_on_what_is_tested() -> None:
@@ -107,10 +108,7 @@ def test_a_system_that_is_not_there_is_refused(tmp_path: Path) -> None:
         read_configs(tmp_path / "c.json", ["gmm"], {})
 
 
-@pytest.mark.filterwarnings("ignore::lightning.fabric.utilities.rank_zero.LightningDeprecationWarning")
-@pytest.mark.filterwarnings("ignore::lightning.pytorch.utilities.warnings.PossibleUserWarning")
-@pytest.mark.filterwarnings("ignore:.*isinstance.treespec, LeafSpec.*")
-@pytest.mark.filterwarnings("ignore:Checkpoint directory .* exists")
+@unheeded
 def test_one_command_prints_both_tables_beside_the_papers(chime_home: Path, tmp_path: Path) -> None:
     config = tmp_path / "config.json"
     sizes = {

@@ -19,6 +19,7 @@ from model_export.models.att_loc_cgrnn import AttLocConfig
 from model_export.teach import TeachingError, teach
 from model_export.train import train
 from service.engine.errors import BundleError
+from tests.model_export.advice import UNHEEDED
 
 CODES = [label.code for label in CHIME_HOME]
 TINY = TrainConfig(
@@ -30,12 +31,7 @@ TINY = TrainConfig(
     threads=1,
 )
 
-pytestmark = [
-    pytest.mark.filterwarnings("ignore::lightning.fabric.utilities.rank_zero.LightningDeprecationWarning"),
-    pytest.mark.filterwarnings("ignore::lightning.pytorch.utilities.warnings.PossibleUserWarning"),
-    pytest.mark.filterwarnings("ignore:.*isinstance.treespec, LeafSpec.*"),
-    pytest.mark.filterwarnings("ignore:Checkpoint directory .* exists"),
-]
+pytestmark = UNHEEDED
 
 
 @pytest.fixture(scope="module")

@@ -20,6 +20,7 @@ from model_export.models.att_loc_cgrnn import AttLocConfig
 from model_export.precision import fastest_precision
 from model_export.train import read_config, train
 from service.engine.errors import BundleError
+from tests.model_export.advice import UNHEEDED
 
 TINY = TrainConfig(
     network=AttLocConfig(filters=8, gru_units=8, gru_layers=1, hidden=16),
@@ -30,13 +31,7 @@ TINY = TrainConfig(
     threads=1,
 )
 
-# Lightning advises on workers, intervals and folders, and touches a pytree interface of torch's past.
-pytestmark = [
-    pytest.mark.filterwarnings("ignore::lightning.fabric.utilities.rank_zero.LightningDeprecationWarning"),
-    pytest.mark.filterwarnings("ignore::lightning.pytorch.utilities.warnings.PossibleUserWarning"),
-    pytest.mark.filterwarnings("ignore:.*isinstance.treespec, LeafSpec.*"),
-    pytest.mark.filterwarnings("ignore:Checkpoint directory .* exists"),
-]
+pytestmark = UNHEEDED
 
 
 def weights(path: Path) -> dict[str, Tensor]:

@@ -21,6 +21,7 @@ from model_export.data.loading import balancing
 from model_export.data.mixture_set import MixtureSetError
 from model_export.models.att_loc_cgrnn import AttLocConfig
 from model_export.train import train
+from tests.model_export.advice import UNHEEDED
 
 # Without anything random in a step: each process varies its share of a batch in its own way.
 STILL = TrainConfig(
@@ -35,13 +36,7 @@ STILL = TrainConfig(
 )
 ALONE = {"CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"}
 
-# Lightning advises on workers, intervals and folders, and touches a pytree interface of torch's past.
-pytestmark = [
-    pytest.mark.filterwarnings("ignore::lightning.fabric.utilities.rank_zero.LightningDeprecationWarning"),
-    pytest.mark.filterwarnings("ignore::lightning.pytorch.utilities.warnings.PossibleUserWarning"),
-    pytest.mark.filterwarnings("ignore:.*isinstance.treespec, LeafSpec.*"),
-    pytest.mark.filterwarnings("ignore:Checkpoint directory .* exists"),
-]
+pytestmark = UNHEEDED
 
 
 def weights(path: Path) -> dict[str, Tensor]:

@@ -18,6 +18,7 @@ from model_export.models.gmm import GMM
 from model_export.models.registry import SYSTEMS
 from model_export.models.waveform_tagger import WaveformTagger
 from model_export.train import read_config, train
+from tests.model_export.advice import UNHEEDED
 
 SIZES: dict[str, dict[str, Any]] = {
     "att_loc_cgrnn": {"filters": 4, "gru_units": 3, "gru_layers": 1, "hidden": 5},
@@ -29,13 +30,7 @@ SIZES: dict[str, dict[str, Any]] = {
     "gmm": {"components": 2, "coefficients": 4},
 }
 
-# Lightning advises on workers, intervals and folders, and touches a pytree interface of torch's past.
-pytestmark = [
-    pytest.mark.filterwarnings("ignore::lightning.fabric.utilities.rank_zero.LightningDeprecationWarning"),
-    pytest.mark.filterwarnings("ignore::lightning.pytorch.utilities.warnings.PossibleUserWarning"),
-    pytest.mark.filterwarnings("ignore:.*isinstance.treespec, LeafSpec.*"),
-    pytest.mark.filterwarnings("ignore:Checkpoint directory .* exists"),
-]
+pytestmark = UNHEEDED
 
 
 def tiny(name: str) -> TrainConfig:

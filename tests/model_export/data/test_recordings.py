@@ -27,6 +27,7 @@ from model_export.data.shards import ShardError, read_shard
 from model_export.graph_file import read_card
 from service.engine.bundle import Bundle
 from service.engine.errors import AttLocError
+from tests.model_export.advice import unheeded
 
 
 @pytest.fixture
@@ -126,10 +127,7 @@ def test_a_file_that_is_no_recording_is_named(table: Path, tmp_path: Path) -> No
         make_sets([table], tmp_path / "set", None, 0.0, 1.0, 16_000, 0)
 
 
-@pytest.mark.filterwarnings("ignore::lightning.fabric.utilities.rank_zero.LightningDeprecationWarning")
-@pytest.mark.filterwarnings("ignore::lightning.pytorch.utilities.warnings.PossibleUserWarning")
-@pytest.mark.filterwarnings("ignore:.*isinstance.treespec, LeafSpec.*")
-@pytest.mark.filterwarnings("ignore:Checkpoint directory .* exists")
+@unheeded
 def test_three_commands_lead_from_a_table_to_a_graph(table: Path, tmp_path: Path) -> None:
     config = tmp_path / "config.json"
     config.write_text('{"network": {"filters": 4, "gru_units": 3, "gru_layers": 1, "hidden": 5}}')
@@ -159,10 +157,7 @@ def test_three_commands_lead_from_a_table_to_a_graph(table: Path, tmp_path: Path
     assert bundle.run(np.zeros((1, 16_000), dtype=np.float32)).tags.shape == (1, 3)
 
 
-@pytest.mark.filterwarnings("ignore::lightning.fabric.utilities.rank_zero.LightningDeprecationWarning")
-@pytest.mark.filterwarnings("ignore::lightning.pytorch.utilities.warnings.PossibleUserWarning")
-@pytest.mark.filterwarnings("ignore:.*isinstance.treespec, LeafSpec.*")
-@pytest.mark.filterwarnings("ignore:Checkpoint directory .* exists")
+@unheeded
 def test_a_vocabulary_of_audiosets_size_takes_the_same_commands(tmp_path: Path) -> None:
     codes = [f"/m/{number:05x}" for number in range(527)]
     names = "".join(f'{code},"kind {number}"\n' for number, code in enumerate(codes))
