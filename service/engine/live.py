@@ -17,7 +17,7 @@ from service.engine.bundle import Outputs
 from service.engine.card import ModelCard
 from service.engine.cuts import best_cut
 from service.engine.events import decode_all
-from service.engine.sheet import Sheet
+from service.engine.stitcher import Stitcher
 from service.engine.windows import Grid
 
 Infer = Callable[[NDArray[np.float32]], Outputs]
@@ -120,7 +120,7 @@ class Listener:
         self._kept = 0  # frames that are in segments
         self._since = 0  # frame from which events are decoded
         width = 1 + 2 * len(self._codes)
-        self._regular, self._every = Sheet(width), Sheet(width)
+        self._regular, self._every = Stitcher(width), Stitcher(width)
         self._scores: list[_Scores] = []
 
     def push(self, samples: NDArray[np.float32]) -> News:
@@ -281,7 +281,7 @@ class Listener:
             active={code: best[code] >= self._card.tag_thresholds[code] for code in self._codes},
             chunks=chunks,
             events=tuple(_within(events, begins_s, ends_s)),
-            curves=self._as_curves(self._regular.mean(self._kept, end), first_s),
+            curves=self._as_curves(self._regular.mean(self._kept, end).copy(), first_s),
         )
         return Segment(begins_s, samples, analysis)
 

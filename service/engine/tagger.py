@@ -27,7 +27,8 @@ from service.engine.opening import open_recording
 from service.engine.policy import policy_for, warm_up
 from service.engine.remarks import remarks_on
 from service.engine.scheduler import Scheduler
-from service.engine.windows import Grid, Stitcher, Window
+from service.engine.stitcher import Stitcher
+from service.engine.windows import Grid, Window
 
 
 class Tagger:

@@ -1,14 +1,13 @@
-"""Cut a recording into model windows and stitch the windows' curves back together.
+"""Cut a recording into model windows.
 
 All windows start on the recording's own frame grid, so frame i of a window that starts at frame f is
 frame f + i of the recording. A recording of no more frames than one window runs whole, at its own
 length. A longer one is cut every half window; the last window is moved back to end on the recording's
-last frame. Where windows overlap the curves are averaged, each weighing most in the middle of its window.
+last frame.
 """
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -104,68 +103,6 @@ class Grid:
             return
         last = frames - self.window_frames
         yield Window(base + last, buffer[last * hop : last * hop + full])
-
-
-@lru_cache(maxsize=64)
-def crossfade(frames: int) -> NDArray[np.float32]:
-    """(frames, 1) float32, read-only: what each frame of a window weighs, half a period of a sine.
-
-    In its middle a window has heard what comes before and after, and where one begins or ends no curve jumps.
-    """
-    weights = np.sin(np.pi * (np.arange(frames) + 0.5) / frames).astype(np.float32)[:, np.newaxis]
-    weights.flags.writeable = False
-    return weights
-
-
-def blend(
-    means: NDArray[np.float32],
-    totals: NDArray[np.float32],
-    curves: NDArray[np.float32],
-    weights: NDArray[np.float32],
-) -> None:
-    """Take curves into a weighted mean, in place; what is the first of its frame becomes the mean to the bit.
-
-    Args:
-        means: (frames, columns) so far.
-        totals: (frames, 1) what has gone into them, 0 where nothing has.
-        curves: (frames, columns) to take in.
-        weights: (frames, 1) of them, above 0.
-    """
-    totals += weights
-    means += (curves - means) * (weights / totals)
-
-
-class Stitcher:
-    """Averages the frame-level curves of windows that arrive in order.
-
-    Holds the curves alone: 4 bytes a frame and column.
-    """
-
-    def __init__(self, columns: int) -> None:
-        self._means = np.zeros((0, columns), np.float32)  # (capacity, columns)
-        self._totals = np.zeros((0, 1), np.float32)  # (capacity, 1), weights
-        self._frames = 0
-
-    def add(self, start_frame: int, curves: NDArray[np.float32]) -> None:
-        """Add a window's curves, (frames, columns) float32, from `start_frame` of the recording on."""
-        end = start_frame + len(curves)
-        if end > len(self._totals):
-            capacity = max(end, 2 * len(self._totals))
-            self._means = _lengthened(self._means, capacity)
-            self._totals = _lengthened(self._totals, capacity)
-        rows = slice(start_frame, end)
-        blend(self._means[rows], self._totals[rows], curves, crossfade(len(curves)))
-        self._frames = max(self._frames, end)
-
-    def mean(self) -> NDArray[np.float32]:
-        """(frames, columns) float32: the weighted mean over the windows that hold each frame."""
-        return self._means[: self._frames]
-
-
-def _lengthened(rows: NDArray[np.float32], length: int) -> NDArray[np.float32]:
-    longer = np.zeros((length, rows.shape[1]), np.float32)
-    longer[: len(rows)] = rows
-    return longer
 
 
 def _joined(blocks: list[NDArray[np.float32]]) -> NDArray[np.float32]:

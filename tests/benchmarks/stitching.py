@@ -24,7 +24,8 @@ from model_export.metrics import (
 )
 from service.engine.bundle import Bundle
 from service.engine.events import decode_all
-from service.engine.windows import Grid, blend, crossfade
+from service.engine.stitcher import blend, crossfade
+from service.engine.windows import Grid
 
 _TOGETHER = 3
 _CUT_FRAMES = 57

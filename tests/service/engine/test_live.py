@@ -14,7 +14,6 @@ from service.engine.analysis import Analysis, Event
 from service.engine.bundle import Bundle, Outputs
 from service.engine.card import EventDecoder
 from service.engine.live import Listener, News, Segment
-from service.engine.sheet import Sheet
 from service.engine.tagger import Tagger
 
 RATE = 16_000
@@ -153,7 +152,7 @@ def test_memory_does_not_grow_with_time(tagger: Tagger) -> None:
     sizes = []
     for second in range(40):
         listener.push(sound(1.0, seed=second))
-        sizes.append((len(listener._samples), len(listener._regular._means), len(listener._scores)))
+        sizes.append((len(listener._samples), len(listener._regular._totals), len(listener._scores)))
     assert all(late <= 2 * max(1, early) for early, late in zip(sizes[12], sizes[-1], strict=True))
 
 
@@ -162,23 +161,6 @@ def test_less_than_a_frame_is_nothing(tagger: Tagger) -> None:
     assert news.curves is None
     assert not end.segments
     assert not end.events
-
-
-@given(st.lists(st.tuples(st.integers(0, 5), st.integers(1, 6)), min_size=1, max_size=8), st.integers(0, 6))
-def test_a_sheet_averages_what_it_keeps(windows: list[tuple[int, int]], drop: int) -> None:
-    sheet, sums, weights = Sheet(2), np.zeros((40, 2)), np.zeros((40, 1))
-    at = 0
-    for number, (step, length) in enumerate(windows):
-        at = min(at + step, int(np.count_nonzero(weights)))
-        rows = np.full((length, 2), float(number + 1), np.float32)
-        sheet.add(at, rows)
-        weight = np.sin(np.pi * (np.arange(length) + 0.5) / length)[:, None]
-        sums[at : at + length] += weight * rows
-        weights[at : at + length] += weight
-    end = int(np.count_nonzero(weights))
-    first = min(drop, end)
-    sheet.drop(first)
-    assert np.allclose(sheet.mean(first, end), (sums[:end] / weights[:end])[first:])
 
 
 def test_the_graph_is_asked_for_several_windows_at_once(tagger: Tagger) -> None:

@@ -1,6 +1,5 @@
-"""Windows and stitching against the whole recording."""
+"""Windows against the whole recording."""
 
-import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -9,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from service.engine.windows import Grid, Stitcher
+from service.engine.windows import Grid
 
 grids = st.builds(
     lambda hop, overlap, frames: Grid(hop + overlap, hop, frames),
@@ -84,41 +83,6 @@ def test_cutting_holds_no_more_than_a_few_windows() -> None:
         next(windows)
     # ten windows end at 4 + 9 * 2 seconds, and a frame beyond
     assert taken == 23
-
-
-@given(grids, st.integers(0, 200), st.integers(1, 3), st.integers(0, 99))
-def test_stitching_is_the_mean_over_the_windows_that_hold_a_frame_by_their_weight_there(
-    grid: Grid, length: int, columns: int, seed: int
-) -> None:
-    rng = np.random.default_rng(seed)
-    stitcher = Stitcher(columns)
-    sums = np.zeros((grid.frames(length), columns))
-    weights = np.zeros((grid.frames(length), 1))
-    for start, samples in reference(grid, np.zeros(length, np.float32)):
-        curves = rng.random((grid.frames(len(samples)), columns)).astype(np.float32)
-        stitcher.add(start, curves)
-        for offset, row in enumerate(curves):
-            weight = math.sin(math.pi * (offset + 0.5) / len(curves))
-            sums[start + offset] += weight * row
-            weights[start + offset] += weight
-    np.testing.assert_allclose(stitcher.mean(), sums / weights, rtol=1e-5)
-
-
-def test_no_curve_jumps_where_a_window_begins_or_ends() -> None:
-    stitcher = Stitcher(1)
-    for number in range(4):  # what the windows say of one another's frames could not differ more
-        stitcher.add(125 * number, np.full((249, 1), number % 2, np.float32))
-    curve = stitcher.mean()[125:-125, 0]
-    assert curve.min() < 0.01
-    assert curve.max() > 0.99
-    assert np.abs(np.diff(curve)).max() < 0.02
-
-
-def test_one_window_is_stitched_to_itself_bit_for_bit() -> None:
-    curves = np.random.default_rng(0).random((9, 3)).astype(np.float32)
-    stitcher = Stitcher(3)
-    stitcher.add(0, curves)
-    assert stitcher.mean().tobytes() == curves.tobytes()
 
 
 def test_a_window_shorter_than_two_frames_is_no_grid() -> None:
