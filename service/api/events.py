@@ -12,11 +12,12 @@ from starlette.types import Receive, Scope, Send
 
 from service.api import render
 from service.api.errors import Complaint, InvalidRequestError
-from service.api.localize import MAX_CURSOR, Following
+from service.api.localize import Following
 from service.api.openapi import refusals
 from service.api.schemas import TimelinePage
 from service.api.state import Service, service_of
 from service.engine.errors import UnavailableError
+from service.timeline.cursor import Cursor
 from service.timeline.records import EventPage, EventQuery
 
 router = APIRouter(tags=["timeline"])
@@ -54,7 +55,7 @@ async def stream(request: Request, query: Annotated[Following, Query()]) -> Resp
     asked = query.asked(PAGE)
     last_id = request.headers.get("last-event-id")
     if last_id:
-        asked = query.model_copy(update={"after": _cursor(last_id)}).asked(PAGE)
+        asked = replace(asked, after=_cursor(last_id))
     service.ensure_stream()
     # The first look is made before the answer begins, so that it can still be a refusal.
     first = await service.storing.run(service.timeline.events, asked)
@@ -78,7 +79,7 @@ class _EventStream(StreamingResponse):
 async def _messages(service: Service, query: EventQuery, page: EventPage) -> AsyncIterator[bytes]:
     clock = asyncio.get_running_loop().time
     yield b"retry: %d\n\n" % RECONNECT_MS
-    cursor = query.after or 0
+    cursor = query.after or Cursor(0)
     said_at = clock()
     with service.bulletin.follow(query.source) as bulletin:
         while True:
@@ -87,7 +88,7 @@ async def _messages(service: Service, query: EventQuery, page: EventPage) -> Asy
                 said_at = clock()
             elif page.cursor != cursor:
                 # Nothing that was asked for, yet the reader need not look there again.
-                yield b"id: %d\n\n" % page.cursor
+                yield f"id: {page.cursor}\n\n".encode()
                 said_at = clock()
             cursor = page.cursor
             if not page.more:
@@ -104,7 +105,7 @@ def _next(service: Service, query: EventQuery, last: EventPage) -> EventPage:
     """The page after `last`; an empty one while the database cannot be reached."""
     nothing = EventPage((), (), reset=False, cursor=last.cursor, more=False)
     try:
-        if not last.more and service.timeline.head(query.source) == last.cursor:
+        if not last.more and service.timeline.head(query.source) == last.cursor.number:
             return nothing
         return service.timeline.events(replace(query, after=last.cursor))
     except UnavailableError:
@@ -113,10 +114,12 @@ def _next(service: Service, query: EventQuery, last: EventPage) -> EventPage:
 
 def _message(service: Service, query: EventQuery, page: EventPage) -> bytes:
     data = orjson.dumps(render.page(page, query.source, service.names))
-    return b"id: %d\ndata: %b\n\n" % (page.cursor, data)
+    return f"id: {page.cursor}\n".encode() + b"data: " + data + b"\n\n"
 
 
-def _cursor(text: str) -> int:
-    if not text.isascii() or not text.isdigit() or int(text[:20]) > MAX_CURSOR:
-        raise InvalidRequestError(Complaint("header", "Last-Event-ID", "is no cursor of this service"))
-    return int(text)
+def _cursor(text: str) -> Cursor:
+    try:
+        return Cursor.parse(text)
+    except ValueError as error:
+        complaint = Complaint("header", "Last-Event-ID", "is no cursor of this service")
+        raise InvalidRequestError(complaint) from error

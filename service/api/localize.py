@@ -11,19 +11,20 @@ from starlette.datastructures import URL
 from service.api import render
 from service.api.etags import etag, matches
 from service.api.instants import Instant
+from service.api.instants import render as render_instant
 from service.api.negotiation import accepted
 from service.api.openapi import refusals
 from service.api.schemas import Probability, Source, TimelinePage
 from service.api.state import Service, service_of
 from service.api.thresholds import RawThresholds, Thresholds
 from service.engine.card import ModelCard
+from service.timeline.cursor import PATTERN, Cursor
 from service.timeline.formats import FORMATS, Export, Format
 from service.timeline.records import EventPage, EventQuery
 
 router = APIRouter(tags=["timeline"])
 
 MAX_LIMIT = 1000
-MAX_CURSOR = 2**63 - 1
 LABELS_AT_ONCE = 64
 NO_TIME = datetime(1970, 1, 1, tzinfo=UTC)
 FormatName = Literal["json", "csv", "tsv", "audacity", "jams", "webvtt"]
@@ -42,7 +43,7 @@ class Following(BaseModel):
         [], max_length=LABELS_AT_ONCE, description="Only these labels; repeatable."
     )
     min_confidence: Probability = Field(0.0, description="Only events at least so sure.")
-    after: int | None = Field(None, ge=0, le=MAX_CURSOR, description="The cursor of an earlier answer.")
+    after: str | None = Field(None, pattern=PATTERN, description="The cursor of an earlier answer.")
 
     @field_validator("until")
     @classmethod
@@ -60,7 +61,7 @@ class Following(BaseModel):
             until=self.until,
             labels=tuple(self.label),
             min_confidence=self.min_confidence,
-            after=self.after,
+            after=None if self.after is None else Cursor.parse(self.after),
             limit=limit,
         )
 
@@ -71,6 +72,11 @@ class PageQuery(Following):
     limit: int = Field(200, ge=1, le=MAX_LIMIT, description="Most changes in an answer.")
     format: FormatName | None = Field(
         None, description="How the events are written; default: by `Accept`, else JSON."
+    )
+    origin: Instant | None = Field(
+        None,
+        description="Second zero of the formats that count seconds; default: `since`, or else the beginning "
+        "of the earliest recording stored of the source.",
     )
     threshold: RawThresholds
 
@@ -95,8 +101,9 @@ async def localize(request: Request, query: Annotated[PageQuery, Query()]) -> Re
     committed since, nothing lost and nothing twice. Send the answer's ETag as `If-None-Match` and an
     unchanged poll costs a 304. A source that was never heard has no events; that is no error.
 
-    Formats other than JSON hold the page's events alone, times in seconds from `since` or else from the
-    first event; `X-Cursor` is their cursor and `Link` the next page where there is more.
+    Formats other than JSON hold the page's events alone. All but CSV count seconds from `origin`, which
+    `X-Origin` tells. `X-Cursor` is their cursor and `Link` the next page where there is more, counted from
+    the same instant.
     """
     service = service_of(request)
     chosen = query.format or accepted(request.headers.get("accept", ""), OFFERS, "json")
@@ -117,8 +124,8 @@ class _Look:
         """The page, or 304 where the client has it already."""
         query, bundle = self.query, self.service.loaded.bundle
         # Read before the events: an answer newer than its tag costs one needless poll, an older one an event.
-        head = self.service.timeline.head(query.source)
-        tag = etag(head, bundle.version, self.format, query.model_dump_json())
+        state = self.service.timeline.state(query.source)
+        tag = etag(*state, bundle.version, self.format, query.model_dump_json())
         headers = {"etag": tag, "cache-control": "no-cache", "vary": "Accept"}
         if matches(if_none_match, tag):
             return Response(status_code=304, headers=headers)
@@ -137,13 +144,15 @@ class _Look:
 
     def _written(self, page: EventPage, form: Format, headers: dict[str, str]) -> Response:
         source = self.query.source
-        origin = self.query.since or min((event.onset for event in page.events), default=NO_TIME)
+        origin = self.query.origin or self.query.since or self.service.timeline.begins(source) or NO_TIME
         text = form.write(Export(source, origin, page.events, self.service.names.__getitem__))
         headers |= {
             "x-cursor": str(page.cursor),
+            "x-origin": render_instant(origin),
             "content-disposition": f'attachment; filename="{source}{form.suffix}"',
         }
         if page.more:
             # Relative, so that it holds behind a proxy that serves this below another path.
-            headers["link"] = f'<?{self.url.include_query_params(after=page.cursor).query}>; rel="next"'
+            following = self.url.include_query_params(after=str(page.cursor), origin=render_instant(origin))
+            headers["link"] = f'<?{following.query}>; rel="next"'
         return Response(text, 200, headers, form.media_type)

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import ColumnElement, Connection, RowMapping, select
 
+from service.timeline.cursor import resumed
 from service.timeline.instants import from_us, to_us
 from service.timeline.records import EventPage, EventQuery, TimelineEvent
 from service.timeline.schema import events, removals, sources
@@ -27,12 +28,10 @@ def read_page(connection: Connection, query: EventQuery) -> EventPage:
         connection.execute(select(sources).where(sources.c.name == query.source)).mappings().one_or_none()
     )
     head = source["head"] if source else 0
-    after = max(0, query.after or 0)
-    reset = after > head or 0 < after < (source["resume_from"] if source else 0)
-    if reset:
-        after = 0
+    start, reset = resumed(query.after, head, source["resume_from"] if source else 0)
+    after = start.number
     if source is None or after == head:
-        return EventPage((), (), reset, head, more=False)
+        return EventPage((), (), reset, start.moved(head), more=False)
     labels = json.loads(source["labels"])
     wanted = sorted(set(labels).intersection(query.labels)) if query.labels else labels
     windowed = query.since is not None or query.until is not None
@@ -51,7 +50,7 @@ def read_page(connection: Connection, query: EventQuery) -> EventPage:
         events=tuple(_event(row, query.source) for row in page if "label" in row),
         removed=tuple(str(row["event_id"]) for row in page if "event_id" in row),
         reset=reset,
-        cursor=page[-1]["seq"] if cut else top,
+        cursor=start.moved(page[-1]["seq"] if cut else top),
         more=cut or top < head,
     )
 

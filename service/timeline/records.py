@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from service.engine.analysis import Analysis
+from service.timeline.cursor import Cursor
 from service.timeline.instants import to_us
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
@@ -103,7 +104,7 @@ class EventQuery:
     until: datetime | None = None
     labels: tuple[str, ...] = ()
     min_confidence: float = 0.0
-    after: int | None = None
+    after: Cursor | None = None
     limit: int = 200
 
     def __post_init__(self) -> None:
@@ -126,7 +127,7 @@ class EventPage:
         removed: ids of events that are gone or were absorbed by another since `after`; unknown ones are
             to be ignored. Empty on a first look.
         reset: `after` cannot be continued (the source was deleted, or the cursor is older than the memory
-            of removals or belongs to another database), so the page starts from the beginning.
+            of removals or beyond the last change), so the page starts from the beginning.
         cursor: `after` of the next query.
         more: there is more already; ask again at once. A page may be short or empty and still have more.
     """
@@ -134,7 +135,7 @@ class EventPage:
     events: tuple[TimelineEvent, ...]
     removed: tuple[str, ...]
     reset: bool
-    cursor: int
+    cursor: Cursor
     more: bool
 
 

@@ -16,6 +16,7 @@ from sqlalchemy import Connection, RowMapping, Select, select
 from service.engine.card import EventDecoder
 from service.engine.events import decode_all
 from service.timeline.codec import unpack_presence
+from service.timeline.cursor import resumed
 from service.timeline.instants import from_us, seconds_to_us, to_us
 from service.timeline.records import EventPage, EventQuery, TimelineEvent
 from service.timeline.schema import curves, recordings, sources
@@ -46,12 +47,13 @@ def rethreshold(
     named = select(sources).where(sources.c.name == query.source)
     source = connection.execute(named).mappings().one_or_none()
     if source is None:
-        return EventPage((), (), reset=bool(query.after), cursor=0, more=False)
-    after, head = query.after or 0, source["head"]
-    reset = after > head or 0 < after < source["resume_from"]
+        start, reset = resumed(query.after, 0, 0)
+        return EventPage((), (), reset, start.moved(0), more=False)
+    head = source["head"]
+    start, reset = resumed(query.after, head, source["resume_from"])
     reader = _Reader(connection, source, decoders, seam_gap_us)
-    page, more = reader.page(query, 0 if reset else after)
-    cursor = max((decoded.seq for decoded in page.values()), default=head) if more else head
+    page, more = reader.page(query, start.number)
+    last = max((decoded.seq for decoded in page.values()), default=head) if more else head
     found = [
         _event(span, label, query.source, page)
         for label, span in reader.events(page)
@@ -61,7 +63,7 @@ def rethreshold(
         events=tuple(sorted(found, key=lambda event: (event.seq, event.onset, event.label))),
         removed=(),
         reset=reset,
-        cursor=cursor,
+        cursor=start.moved(last),
         more=more,
     )
 

@@ -116,6 +116,29 @@ class Timeline:
             query = select(sources.c.head).where(sources.c.name == source)
             return connection.execute(query).scalar_one_or_none() or 0
 
+    def state(self, source: str) -> tuple[int, int]:
+        """The source's `head`, and when a recording was last stored (microseconds since 1970).
+
+        Together they are those of no other database: numbers begin anew in each.
+        """
+        with self._database.read() as connection:
+            query = select(sources.c.head, sources.c.stored_at_us).where(sources.c.name == source)
+            row = connection.execute(query).one_or_none()
+        return (row.head, row.stored_at_us) if row else (0, 0)
+
+    def begins(self, source: str) -> datetime | None:
+        """When the earliest of the source's stored recordings begins; None if none is stored."""
+        query = (
+            select(recordings.c.recorded_at_us)
+            .join_from(recordings, sources)
+            .where(sources.c.name == source)
+            .order_by(recordings.c.recorded_at_us)
+            .limit(1)
+        )
+        with self._database.read() as connection:
+            earliest_us = connection.execute(query).scalar_one_or_none()
+        return None if earliest_us is None else from_us(earliest_us)
+
     def sources(self) -> list[SourceActivity]:
         """Sources of which recordings are stored, the one last heard first."""
         other = recordings.alias()

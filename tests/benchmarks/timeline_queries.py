@@ -21,6 +21,7 @@ from typing import Any
 from sqlalchemy import Connection, Table, insert, text
 
 from service.timeline.codec import pack_document
+from service.timeline.cursor import Cursor
 from service.timeline.database import Database
 from service.timeline.ids import uuid7
 from service.timeline.instants import to_us
@@ -134,7 +135,7 @@ def run(name: str, url: str, number: int) -> None:
         return ask
 
     def follow(behind: int, **query: Any) -> Callable[[], object]:
-        return lambda: timeline.events(EventQuery("kitchen", after=number - behind, **query))
+        return lambda: timeline.events(EventQuery("kitchen", after=Cursor(number - behind), **query))
 
     measure("head, which is all an unchanged poll (304) reads", lambda: timeline.head("kitchen"))
     measure("cursor poll, nothing new", follow(0))

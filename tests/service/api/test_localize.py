@@ -100,7 +100,7 @@ def test_an_unchanged_poll_is_304_and_reads_the_cursor_alone(
     assert again.content == b""
     assert again.headers["etag"] == first.headers["etag"]
     assert [" ".join(each.split()) for each in sent if each != "BEGIN"] == [
-        "SELECT sources.head FROM sources WHERE sources.name = ?"
+        "SELECT sources.head, sources.stored_at_us FROM sources WHERE sources.name = ?"
     ]
     other = client.get("/localize", params={"source": "den", "limit": 1})
     assert other.headers["etag"] != first.headers["etag"]
@@ -265,9 +265,12 @@ def test_formats(
     assert unchanged.status_code == 304
 
 
-def test_pages_of_a_format_link_to_the_next(client: httpx.Client, filled: list[dict[str, Any]]) -> None:
-    everything = client.get("/localize", params={"source": "den", "format": "csv"}).text.splitlines()
-    lines, query = [], "?source=den&format=csv&limit=4"
+@pytest.mark.parametrize("form", ["csv", "tsv"])
+def test_pages_of_a_format_link_to_the_next(
+    client: httpx.Client, filled: list[dict[str, Any]], form: str
+) -> None:
+    everything = client.get("/localize", params={"source": "den", "format": form}).text.splitlines()
+    lines, query = [], f"?source=den&format={form}&limit=4"
     while query:
         answer = client.get(f"/localize{query}")
         lines += answer.text.splitlines()[1:]
@@ -275,6 +278,34 @@ def test_pages_of_a_format_link_to_the_next(client: httpx.Client, filled: list[d
         assert answer.headers["x-cursor"]
         query = link[1 : link.index(">")] if link else ""
     assert sorted(lines) == sorted(everything[1:])
+
+
+def test_seconds_count_from_the_earliest_recording_unless_told(
+    client: httpx.Client, filled: list[dict[str, Any]]
+) -> None:
+    def first(**query: str) -> tuple[float, str]:
+        answer = client.get("/localize", params={"source": "den", "format": "tsv"} | query)
+        onsets = [float(line.split("\t")[1]) for line in answer.text.splitlines()[1:]]
+        return min(onsets), answer.headers["x-origin"]
+
+    earliest = min(filled, key=lambda each: each["recorded_at"])
+    onset = min(event["onset"] for event in earliest["events"])
+    begins, origin = first()
+    assert begins == pytest.approx(onset)
+    assert origin == earliest["recorded_at"]
+    begins, origin = first(origin="2026-11-22T09:00:00Z")
+    assert begins == pytest.approx(onset + 3600)
+    assert origin == "2026-11-22T09:00:00.000Z"
+
+
+def test_a_tag_of_another_database_is_never_the_same(
+    client: httpx.Client, server: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tag = client.get("/localize", params={"source": "den"}).headers["etag"]
+    state = server.service.timeline.state("den")
+    monkeypatch.setattr(server.service.timeline, "state", lambda _: (state[0], state[1] + 1))
+    again = client.get("/localize", params={"source": "den"}, headers={"if-none-match": tag})
+    assert again.status_code == 200
 
 
 def test_a_wrong_method_is_told_all_the_right_ones(client: httpx.Client) -> None:

@@ -13,6 +13,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from service.timeline.cursor import Cursor
 from service.timeline.records import EventQuery
 from service.timeline.seams import SEAM_GAP_S
 from service.timeline.store import Timeline
@@ -64,6 +65,12 @@ class Timelines(RuleBasedStateMachine):
         assert deleted.recordings == len(self.reference.recordings)
         self.reference.recordings.clear()
 
+    @rule()
+    def a_week_passes(self) -> None:
+        later_us = self.timeline._now_us() + 8 * 86_400_000_000
+        self.timeline._now_us = lambda: later_us
+        self.timeline.prune()
+
     @rule(target=readers, labels=st.sets(st.sampled_from([*LABELS, "unheard"])), limit=st.integers(1, 5))
     def arrive(self, labels: set[str], limit: int) -> tuple[Reader, set[str]]:
         return Reader(EventQuery(self.source, labels=tuple(labels), limit=limit)), labels
@@ -76,7 +83,7 @@ class Timelines(RuleBasedStateMachine):
     def read_to_the_end(self, arrived: tuple[Reader, set[str]]) -> None:
         reader, labels = arrived
         reader.read_all(self.timeline)
-        assert reader.cursor == self.timeline.head(self.source)
+        assert reader.cursor == Cursor(self.timeline.head(self.source))
         assert reader.shows() == {
             event for event in self.reference.events() if not labels or event.label in labels
         }

@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import event
 
 from service.timeline import queries
+from service.timeline.cursor import Cursor
 from service.timeline.records import EventQuery
 from service.timeline.store import Timeline
 from tests.service.timeline.recordings import at, new_recording
@@ -40,17 +41,17 @@ def test_an_unchanged_poll_touches_no_events(watched: tuple[Timeline, Statements
     assert statements.tables() == {"sources"}
     assert sum(s.startswith("SELECT") for s, _ in statements.sent) == 1
 
-    assert timeline.events(EventQuery("kitchen", after=head)).events == ()
+    assert timeline.events(EventQuery("kitchen", after=Cursor(head))).events == ()
     assert statements.tables() == {"sources"}
 
 
 @pytest.mark.parametrize(
     "query",
     [
-        EventQuery("kitchen", after=3),
-        EventQuery("kitchen", after=3, labels=("c",), min_confidence=0.3),
+        EventQuery("kitchen", after=Cursor(3)),
+        EventQuery("kitchen", after=Cursor(3), labels=("c",), min_confidence=0.3),
         EventQuery("kitchen", since=at(5), until=at(25)),
-        EventQuery("kitchen", since=at(5), until=at(25), labels=("c", "m"), after=2),
+        EventQuery("kitchen", since=at(5), until=at(25), labels=("c", "m"), after=Cursor(2)),
         EventQuery("kitchen", since=at(5)),
     ],
 )
@@ -89,7 +90,7 @@ def test_a_filter_that_matches_little_gives_a_short_page(
     page = timeline.events(EventQuery("kitchen", labels=("p",)))
 
     assert (page.events, page.more) == ((), True)
-    assert page.cursor < timeline.head("kitchen")
+    assert page.cursor.number < timeline.head("kitchen")
     then = timeline.events(EventQuery("kitchen", labels=("p",), after=page.cursor))
     assert [found.label for found in then.events] == ["p"]
     assert not then.more
@@ -97,7 +98,7 @@ def test_a_filter_that_matches_little_gives_a_short_page(
 
 def test_a_page_counts_removals_too(timeline: Timeline) -> None:
     stored = timeline.append(new_recording(0, [("c", i, i + 0.5) for i in range(5)]))
-    cursor = timeline.head("kitchen")
+    cursor = Cursor(timeline.head("kitchen"))
     timeline.delete_recording(stored)
 
     first = timeline.events(EventQuery("kitchen", after=cursor, limit=3))
@@ -105,7 +106,7 @@ def test_a_page_counts_removals_too(timeline: Timeline) -> None:
 
     assert (len(first.removed), first.more) == (3, True)
     assert (len(second.removed), second.more) == (2, False)
-    assert second.cursor == timeline.head("kitchen")
+    assert second.cursor == Cursor(timeline.head("kitchen"))
 
 
 @pytest.mark.parametrize("following", [0, 1000])

@@ -1,18 +1,21 @@
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from unittest import mock
 
 import pytest
 
+from service.engine.card import EventDecoder
 from service.timeline import retention
+from service.timeline.cursor import Cursor
 from service.timeline.database import Database
 from service.timeline.instants import from_us
-from service.timeline.records import EventQuery
+from service.timeline.records import EventPage, EventQuery
 from service.timeline.retention import Pruned
 from service.timeline.store import Timeline
-from tests.service.timeline.recordings import at, new_recording
+from tests.service.timeline.recordings import LABELS, at, new_recording
 from tests.service.timeline.reference import Reader
 
 DAY_NS = 86_400 * 10**9
@@ -133,6 +136,45 @@ def test_much_goes_in_small_batches_and_leaves_nothing(
     assert aging.events(EventQuery("kitchen")).events == ()
 
 
+@pytest.mark.parametrize("anew", [False, True], ids=["stored", "decoded anew"])
+def test_who_begins_after_removals_are_forgotten_reads_every_page_once(
+    aging: Timeline, clock: Clock, anew: bool
+) -> None:
+    for number in range(5):
+        aging.append(new_recording(20 * number, [("c", 1, 2)]))
+    aging.delete_recording(aging.append(new_recording(200, [("m", 0, 1)])))
+    aging.append(new_recording(300, [("c", 1, 2)]))
+    clock.now_ns += 8 * DAY_NS
+    aging.prune()
+
+    always = {label: EventDecoder(0.0, 0.0, 0.0, 0.0, 0.0) for label in LABELS}
+    query = EventQuery("kitchen", limit=2)
+    pages: list[EventPage] = []
+    while len(pages) < 100 and (not pages or pages[-1].more):
+        asked = replace(query, after=pages[-1].cursor if pages else None)
+        pages.append(aging.events_anew(asked, always) if anew else aging.events(asked))
+
+    assert len(pages) > 2
+    assert not any(page.reset for page in pages)
+    assert pages[-1].cursor == Cursor(aging.head("kitchen"))
+    begins = {event.onset for page in pages for event in page.events}
+    assert begins == {at(start + (0 if anew else 1)) for start in (0, 20, 40, 60, 80, 300)}
+
+
+def test_who_was_in_the_middle_when_the_source_was_deleted_starts_over(aging: Timeline) -> None:
+    for number in range(5):
+        aging.append(new_recording(20 * number, [("c", 1, 2)]))
+    first = aging.events(EventQuery("kitchen", limit=2))
+    aging.delete_source("kitchen")
+    aging.append(new_recording(300, [("m", 1, 2)]))
+
+    over = aging.events(EventQuery("kitchen", limit=2, after=first.cursor))
+
+    assert first.more
+    assert over.reset
+    assert [event.label for event in over.events] == ["m"]
+
+
 def test_removals_are_told_for_a_week(aging: Timeline, clock: Clock) -> None:
     stored = aging.append(new_recording(0, [("c", 0, 1)]))
     aging.append(new_recording(100, [("m", 0, 1)]))
@@ -142,11 +184,11 @@ def test_removals_are_told_for_a_week(aging: Timeline, clock: Clock) -> None:
 
     clock.now_ns += 6 * DAY_NS
     aging.prune()
-    told = aging.events(EventQuery("kitchen", after=cursor))
+    told = aging.events(EventQuery("kitchen", after=Cursor(cursor)))
     clock.now_ns += 2 * DAY_NS
     aging.prune()
-    over = aging.events(EventQuery("kitchen", after=cursor))
-    current = aging.events(EventQuery("kitchen", after=after_removal))
+    over = aging.events(EventQuery("kitchen", after=Cursor(cursor)))
+    current = aging.events(EventQuery("kitchen", after=Cursor(after_removal)))
 
     assert (len(told.removed), told.reset) == (1, False)
     assert (over.removed, over.reset) == ((), True)

@@ -10,6 +10,7 @@ from service.engine.analysis import Analysis, Curves
 from service.engine.card import EventDecoder
 from service.engine.events import decode_all
 from service.timeline import rethreshold
+from service.timeline.cursor import Cursor
 from service.timeline.records import EventPage, EventQuery, NewRecording
 from service.timeline.seams import SEAM_GAP_S
 from service.timeline.store import Timeline
@@ -61,7 +62,7 @@ class Anew(Reader):
     def take_loosely(self, page: EventPage) -> None:
         """A page may hold several events of one number."""
         for event in page.events:
-            assert (self.cursor or 0) < event.seq <= page.cursor
+            assert (self.cursor.number if self.cursor else 0) < event.seq <= page.cursor.number
             self.held[event.id] = event
         self.cursor = page.cursor
 
@@ -163,10 +164,10 @@ def test_a_page_decodes_no_more_than_its_share(timeline: Timeline, monkeypatch: 
 
 
 def test_unknown_and_deleted_sources(timeline: Timeline) -> None:
-    nothing = EventPage((), (), reset=False, cursor=0, more=False)
+    nothing = EventPage((), (), reset=False, cursor=Cursor(0), more=False)
     assert timeline.events_anew(EventQuery("attic"), decoders(0.5)) == nothing
     timeline.append(seconds_of_sound(0, 0, "kitchen"))
-    cursor = timeline.head("kitchen")
+    cursor = Cursor(timeline.head("kitchen"))
     timeline.delete_source("kitchen")
     page = timeline.events_anew(EventQuery("kitchen", after=cursor), decoders(0.5))
-    assert (page.events, page.reset, page.cursor) == ((), True, timeline.head("kitchen"))
+    assert (page.events, page.reset, page.cursor) == ((), True, Cursor(timeline.head("kitchen")))

@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta, timezone
 import numpy as np
 import pytest
 
+from service.timeline.cursor import Cursor
 from service.timeline.records import EventPage, EventQuery, NewRecording, TimelineEvent
 from service.timeline.store import Timeline
 from tests.service.timeline.recordings import at, made_up_curves, new_recording
@@ -53,8 +54,8 @@ def test_events_are_on_the_clock(timeline: Timeline) -> None:
         offset=at(4.5),
         confidence=0.9,
     )
-    assert page == EventPage((expected,), (), reset=False, cursor=timeline.head("kitchen"), more=False)
-    assert event.seq == page.cursor
+    assert page == EventPage((expected,), (), reset=False, cursor=Cursor(event.seq), more=False)
+    assert event.seq == timeline.head("kitchen")
 
 
 def test_the_same_recording_again_changes_nothing(timeline: Timeline) -> None:
@@ -134,7 +135,7 @@ def test_what_is_no_recording_is_refused(field: str, value: object, message: str
 def test_a_sound_goes_on_through_recordings(timeline: Timeline) -> None:
     first = timeline.append(new_recording(0, [("c", 9, 10, 0.6), ("m", 9, 9.5)]))
     before = {event.label: event for event in timeline.events(EventQuery("kitchen")).events}
-    cursor = timeline.head("kitchen")
+    cursor = Cursor(timeline.head("kitchen"))
 
     timeline.append(new_recording(10, [("c", 0.05, 10, 0.9), ("m", 0.5, 1)]))
     timeline.append(new_recording(20, [("c", 0, 2, 0.7)]))
@@ -159,7 +160,7 @@ def test_a_recording_that_comes_late_joins_two_events_to_one(timeline: Timeline)
 
     timeline.append(new_recording(10, [("c", 0, 10)]))
 
-    page = timeline.events(EventQuery("kitchen", after=late.seq))
+    page = timeline.events(EventQuery("kitchen", after=Cursor(late.seq)))
     (joined,) = page.events
     assert (joined.id, joined.onset, joined.offset) == (early.id, at(9), at(21))
     assert page.removed == (late.id,)
@@ -173,7 +174,7 @@ def test_deleting_a_recording_undoes_its_part(timeline: Timeline) -> None:
         next(event for event in timeline.events(EventQuery("kitchen")).events if event.label == label)
         for label in "cp"
     )
-    cursor = timeline.head("kitchen")
+    cursor = Cursor(timeline.head("kitchen"))
 
     assert timeline.delete_recording(middle)
 
@@ -226,7 +227,8 @@ def test_sources_are_apart(timeline: Timeline) -> None:
 
 
 def test_an_unknown_source_has_no_events(timeline: Timeline) -> None:
-    assert timeline.events(EventQuery("attic")) == EventPage((), (), reset=False, cursor=0, more=False)
+    nothing = EventPage((), (), reset=False, cursor=Cursor(0), more=False)
+    assert timeline.events(EventQuery("attic")) == nothing
     assert timeline.head("attic") == 0
     assert timeline.sources() == []
     assert timeline.delete_source("attic").recordings == 0
@@ -236,7 +238,7 @@ def test_deleting_a_source_makes_its_readers_start_over(timeline: Timeline) -> N
     for i in range(3):
         timeline.append(new_recording(10 * i, [("c", 0, 10), ("m", 1, 2)]))
     timeline.append(new_recording(0, [("c", 0, 10)], source="cellar"))
-    cursor = timeline.head("kitchen")
+    cursor = Cursor(timeline.head("kitchen"))
 
     deleted = timeline.delete_source("kitchen")
 
@@ -244,7 +246,7 @@ def test_deleting_a_source_makes_its_readers_start_over(timeline: Timeline) -> N
     assert [activity.source for activity in timeline.sources()] == ["cellar"]
     page = timeline.events(EventQuery("kitchen", after=cursor))
     assert (page.events, page.reset) == ((), True)
-    assert page.cursor > cursor
+    assert page.cursor.number > cursor.number
     timeline.append(new_recording(100, [("c", 0, 1)]))
     follow = timeline.events(EventQuery("kitchen", after=page.cursor))
     assert (len(follow.events), follow.reset) == (1, False)
@@ -255,9 +257,9 @@ def test_deleting_a_source_makes_its_readers_start_over(timeline: Timeline) -> N
 def test_a_cursor_from_another_database_starts_over(timeline: Timeline) -> None:
     timeline.append(new_recording(0, [("c", 1, 2)]))
 
-    page = timeline.events(EventQuery("kitchen", after=10**15))
+    page = timeline.events(EventQuery("kitchen", after=Cursor(10**15)))
 
-    assert (len(page.events), page.reset, page.cursor) == (1, True, 2)
+    assert (len(page.events), page.reset, page.cursor) == (1, True, Cursor(2))
 
 
 def test_many_labels(timeline: Timeline) -> None:
