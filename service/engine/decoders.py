@@ -5,6 +5,7 @@ the others are for who is done in a moment.
 """
 
 import contextlib
+import io
 import os
 import sys
 import threading
@@ -71,7 +72,8 @@ class Decoders:
 
         Raises:
             AudioError: what is wrong with it; a decoder that hangs or dies on it included.
-            UnavailableError: every decoder is busy for too long, or none can be started.
+            UnavailableError: every decoder is busy for too long, none can be started, or there is no room for
+                a copy of what is no real file.
             DeadlineError: the deadline passed.
             AbandonedError: `cancelled` was set.
         """
@@ -203,18 +205,48 @@ def _until(deadline: Deadline | None, duration_s: float = 0.0) -> float:
 
 @contextlib.contextmanager
 def _descriptor(audio: BinaryIO) -> Iterator[int]:
-    """A descriptor of the file's bytes with a position of its own; a copy where there is no real file."""
+    """A descriptor of the file's bytes with a position of its own; a copy where there is no real file.
+
+    Raises:
+        UnavailableError: there is no room for the copy, or nothing left to open a file with.
+    """
     try:
-        audio.flush()
-        # Opened anew: a descriptor that is merely passed on shares its position with the sender's.
-        descriptor = os.open(f"/proc/self/fd/{audio.fileno()}", os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:  # io.UnsupportedOperation is one
-        descriptor = os.memfd_create("recording", os.MFD_CLOEXEC)
-        audio.seek(0)
-        while piece := audio.read(1 << 20):
-            while piece:
-                piece = piece[os.write(descriptor, piece) :]
+        number = _number(audio)
+        descriptor = _copied(audio) if number is None else _opened_anew(audio, number)
+    except OSError as error:
+        raise UnavailableError(f"no decoder can be given the recording: {error.strerror}") from error
     try:
         yield descriptor
     finally:
         os.close(descriptor)
+
+
+def _number(audio: BinaryIO) -> int | None:
+    """The descriptor of a real file; none of what is in memory."""
+    # A spool in memory has no name. Asked for its number it would go to the disk, and be torn where that is
+    # full.
+    if getattr(audio, "name", None) is None:
+        return None
+    try:
+        return audio.fileno()
+    except io.UnsupportedOperation:
+        return None
+
+
+def _opened_anew(audio: BinaryIO, number: int) -> int:
+    """The file once more: a descriptor that is merely passed on shares its position with the sender's."""
+    audio.flush()
+    return os.open(f"/proc/self/fd/{number}", os.O_RDONLY | os.O_CLOEXEC)
+
+
+def _copied(audio: BinaryIO) -> int:
+    descriptor = os.memfd_create("recording", os.MFD_CLOEXEC)
+    try:
+        audio.seek(0)
+        while piece := audio.read(1 << 20):
+            while piece:
+                piece = piece[os.write(descriptor, piece) :]
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor

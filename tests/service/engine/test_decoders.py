@@ -1,11 +1,13 @@
 """Decoder processes: what they read, and what becomes of those that hang, die or are told to stop."""
 
 import contextlib
+import errno
 import io
 import os
 import signal
 import struct
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -117,6 +119,30 @@ def test_a_file_on_disk_is_read_without_a_copy_and_keeps_its_position(
         assert len(read(decoders, file)) == RATE
         assert file.tell() == 7
         assert file.read() == path.read_bytes()[7:]
+
+
+def test_a_spool_in_memory_is_read_without_going_to_the_disk(decoders: Decoders, recorded: Recorder) -> None:
+    with tempfile.SpooledTemporaryFile(max_size=1 << 20) as spool:
+        spool.write(recorded(noise(RATE), kind="FLAC").getvalue())
+        for _ in range(2):
+            assert len(read(decoders, spool)) == RATE
+        assert spool.name is None
+        spool.rollover()
+        assert len(read(decoders, spool)) == RATE
+
+
+def test_a_recording_that_no_memory_is_left_for_is_not_called_corrupt(
+    decoders: Decoders, recorded: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    open_before = len(list(Path("/proc/self/fd").iterdir()))
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "write", full)
+        with pytest.raises(UnavailableError, match="No space left"):
+            read(decoders, recorded(noise(RATE), kind="FLAC"))
+    assert len(list(Path("/proc/self/fd").iterdir())) == open_before
 
 
 def test_a_flac_whose_length_is_unknown_is_read_to_its_end(decoders: Decoders, recorded: Recorder) -> None:
