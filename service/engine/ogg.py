@@ -1,7 +1,8 @@
 """Whether an Ogg file is whole, and what it holds: the frame of the container, nothing of the codecs.
 
-libsndfile takes a truncated Ogg for a shorter one, so half a recording would be answered as if it were
-all of it. The format says where it ends: its last page is marked (RFC 3533, section 6).
+libsndfile takes a truncated Ogg for a shorter one, and of streams chained one after another it reads the
+first, so half a recording would be answered as if it were all of it. The format says where a stream begins
+and ends: its first and last pages are marked (RFC 3533, section 6).
 """
 
 import os
@@ -10,7 +11,7 @@ from service.engine.errors import CorruptAudioError, UnsupportedAudioError
 
 MAGIC = b"OggS"
 _HEADER = 27
-_LAST_PAGE = 0x04
+_FIRST_PAGE, _LAST_PAGE = 0x02, 0x04
 _CODECS = (b"\x01vorbis", b"OpusHead")
 
 
@@ -18,11 +19,14 @@ def check_ogg(descriptor: int) -> None:
     """Walk the pages of a file.
 
     Raises:
-        CorruptAudioError: cut within a page, something between the pages, or no last page.
-        UnsupportedAudioError: neither Vorbis nor Opus.
+        CorruptAudioError: cut within a page, something between the pages, a page of a stream that never
+            began, or no last page.
+        UnsupportedAudioError: neither Vorbis nor Opus, or chained.
     """
     size = os.fstat(descriptor).st_size
     at, flags = 0, 0
+    streams: set[bytes] = set()  # serial numbers
+    beginning = True  # streams side by side all begin before any goes on
     while at < size:
         page = os.pread(descriptor, _HEADER + 255 + 8, at)
         if page[:4] != MAGIC[: len(page)]:
@@ -39,7 +43,20 @@ def check_ogg(descriptor: int) -> None:
             packet = os.pread(descriptor, 8, body)
             if not packet.startswith(_CODECS):
                 raise UnsupportedAudioError(f"an Ogg of {packet!r}: only Vorbis and Opus are accepted")
-        flags = page[5]
+        flags, serial = page[5], page[14:18]
+        if flags & _FIRST_PAGE:
+            if not beginning:
+                raise UnsupportedAudioError(
+                    f"a chained Ogg: another stream begins at byte {at}; "
+                    "send each part as a recording of its own"
+                )
+            streams.add(serial)
+        else:
+            beginning = False
+            if serial not in streams:
+                raise CorruptAudioError(
+                    f"the Ogg is corrupt: the page at byte {at} is of no stream that began"
+                )
         at = body + sum(table)
     if not flags & _LAST_PAGE:
         raise CorruptAudioError(f"the Ogg is truncated: it ends at byte {size} without its last page")

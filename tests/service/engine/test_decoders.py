@@ -324,6 +324,31 @@ def test_an_ogg_of_another_codec_is_no_accepted_one(decoders: Decoders) -> None:
         read(decoders, io.BytesIO(page))
 
 
+@pytest.mark.parametrize(("subtype", "rate"), [("VORBIS", RATE), ("OPUS", 48_000)])
+def test_a_chained_ogg_is_refused_rather_than_read_to_the_end_of_its_first_stream(
+    decoders: Decoders, recorded: Recorder, subtype: str, rate: int
+) -> None:
+    first, second = (recorded(noise(rate * seconds), rate, "OGG", subtype).getvalue() for seconds in (1, 2))
+    assert len(read(decoders, io.BytesIO(first))) == RATE
+    with pytest.raises(UnsupportedAudioError, match=f"another stream begins at byte {len(first)}"):
+        read(decoders, io.BytesIO(first + second))
+
+
+def test_an_ogg_page_of_a_stream_that_never_began_is_corrupt(decoders: Decoders, recorded: Recorder) -> None:
+    content = bytearray(recorded(noise(RATE), kind="OGG", subtype="VORBIS").getvalue())
+    last = content.rindex(b"OggS")
+    content[last + 14] ^= 1  # its serial number
+    with pytest.raises(CorruptAudioError, match=f"page at byte {last} is of no stream"):
+        read(decoders, io.BytesIO(bytes(content)))
+
+
+def test_streams_side_by_side_in_an_ogg_are_no_chain(decoders: Decoders, recorded: Recorder) -> None:
+    content = recorded(noise(RATE), kind="OGG", subtype="VORBIS").getvalue()
+    second_page = content.index(b"OggS", 4)
+    other = b"OggS\0\6" + bytes(8) + b"\xaa\xbb\xcc\xdd" + bytes(8) + b"\1\x08" + b"fishead\0"
+    assert len(read(decoders, io.BytesIO(content[:second_page] + other + content[second_page:]))) == RATE
+
+
 def test_a_flac_without_samples_is_unusable(decoders: Decoders, recorded: Recorder) -> None:
     with pytest.raises((UnusableAudioError, CorruptAudioError)):
         read(decoders, recorded(np.zeros(0), kind="FLAC"))
