@@ -38,7 +38,31 @@ def decode(
         label: code given to the events.
         decoder: thresholds and times.
     """
-    smooth = median_filter(presence, round(decoder.median_s / hop_s))
+    return decode_filtered(
+        filtered(presence, decoder, hop_s),
+        hop_s=hop_s,
+        first_s=first_s,
+        duration_s=duration_s,
+        label=label,
+        decoder=decoder,
+    )
+
+
+def filtered(presence: NDArray[np.float32], decoder: EventDecoder, hop_s: float) -> NDArray[np.float32]:
+    """The curve that events are looked for in: (frames,) to (frames,), by the median of a label's decoder."""
+    return median_filter(presence, round(decoder.median_s / hop_s))
+
+
+def decode_filtered(
+    smooth: NDArray[np.float32],
+    *,
+    hop_s: float,
+    first_s: float,
+    duration_s: float,
+    label: str,
+    decoder: EventDecoder,
+) -> list[Event]:
+    """`decode` of a curve that is filtered already."""
     starts, ends = active_runs(smooth, decoder.onset_threshold, decoder.offset_threshold)
     starts, ends = _close_gaps(starts, ends, _whole_frames(decoder.max_gap_s, hop_s))
     events = []
@@ -46,7 +70,7 @@ def decode(
         if (end - start) * hop_s < decoder.min_duration_s - 1e-9:
             continue
         onset = 0.0 if start == 0 else first_s + (start - 0.5) * hop_s
-        offset = duration_s if end == len(presence) else first_s + (end - 0.5) * hop_s
+        offset = duration_s if end == len(smooth) else first_s + (end - 0.5) * hop_s
         events.append(Event(label, onset, min(offset, duration_s), float(smooth[start:end].max())))
     return events
 

@@ -7,7 +7,7 @@ shown at once and revised later.
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,8 +16,8 @@ from service.engine.analysis import Analysis, Chunk, Curves, Event
 from service.engine.bundle import Outputs
 from service.engine.card import ModelCard
 from service.engine.cuts import best_cut
-from service.engine.events import decode_all
 from service.engine.stitcher import Stitcher
+from service.engine.unfolding import Unfolding
 from service.engine.windows import Grid
 
 Infer = Callable[[NDArray[np.float32]], Outputs]
@@ -118,7 +118,9 @@ class Listener:
         self._shown = 0  # frames that have curves
         self._settled = 0  # frames that nothing will change
         self._kept = 0  # frames that are in segments
-        self._since = 0  # frame from which events are decoded
+        self._unfolding = Unfolding(self._codes, card.events, hop_s=card.hop_s, first_s=self._first_s)
+        self._events: list[Event] = []
+        self._decoded_at: tuple[int, int, int] | None = None  # begin, settled and shown of `_events`
         width = 1 + 2 * len(self._codes)
         self._regular, self._every = Stitcher(width), Stitcher(width)
         self._scores: list[_Scores] = []
@@ -225,20 +227,17 @@ class Listener:
         return ends[best_cut(events, [self._time(each) for each in ends], self._seam_gap_s)]
 
     def _decoded(self, *, ended: bool) -> list[Event]:
-        """Events from the settled curves, and from those shown beyond."""
-        rows = self._rows(self._since, self._shown)
-        first_s = self._first_s + self._since * self._card.hop_s
-        found = decode_all(
-            rows[:, 1 + len(self._codes) :],
-            hop_s=self._card.hop_s,
-            first_s=first_s,
+        """Events from the settled curves, and from those shown beyond; decoded anew where these changed."""
+        at = (self._unfolding.begin, self._settled, self._shown)
+        if at == self._decoded_at and not ended:
+            return self._events
+        self._events = self._unfolding.decode(
+            self._rows(self._unfolding.needed, self._shown)[:, 1 + len(self._codes) :],
+            settled=self._settled,
             duration_s=self._time(self._shown, ended=ended),
-            labels=self._codes,
-            decoders=self._card.events,
         )
-        # One that has gone on since before what is remembered is not as old as the sound.
-        since_s = self._time(self._since)
-        return [replace(event, onset_s=max(event.onset_s, since_s)) for event in found]
+        self._decoded_at = at
+        return self._events
 
     def _rows(self, start: int, end: int) -> NDArray[np.float32]:
         settled = max(start, min(self._settled, end))
@@ -296,9 +295,10 @@ class Listener:
         ]
         earliest = min((int((onset - self._first_s) / hop_s) for onset in onsets), default=end)
         self._kept = end
-        self._since = max(0, min(earliest, end) - self._margin, end - round(_MEMORY_S / hop_s))
-        self._regular.drop(self._since)
-        self._every.drop(min(self._since, self._settled))
+        self._unfolding.drop(max(min(earliest, end) - self._margin, end - round(_MEMORY_S / hop_s)))
+        rows = min(end, self._unfolding.needed)
+        self._regular.drop(rows)
+        self._every.drop(rows)
         self._scores = [each for each in self._scores if each.end_frame > end]
         # The next windows, short of them the next segment, need the samples.
         base = min(end, self._start(self._next), max(0, self._frames - self._grid.window_frames))

@@ -10,9 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from service.engine import events as decoding
 from service.engine.analysis import Analysis, Event
 from service.engine.bundle import Bundle, Outputs
 from service.engine.card import EventDecoder
+from service.engine.events import median_filter
 from service.engine.live import Listener, News, Segment
 from service.engine.tagger import Tagger
 
@@ -154,6 +156,36 @@ def test_memory_does_not_grow_with_time(tagger: Tagger) -> None:
         listener.push(sound(1.0, seed=second))
         sizes.append((len(listener._samples), len(listener._regular._totals), len(listener._scores)))
     assert all(late <= 2 * max(1, early) for early, late in zip(sizes[12], sizes[-1], strict=True))
+
+
+def test_a_sound_that_goes_on_costs_no_more_as_it_grows_old(
+    tagger: Tagger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Counted in frames that are filtered: a multiple of those that were heard."""
+    card = tagger.bundle.card
+    labels = len(card.labels)
+    filtered = 0
+
+    def counting(values: NDArray[np.float32], frames: int) -> NDArray[np.float32]:
+        nonlocal filtered
+        filtered += len(values)
+        return median_filter(values, frames)
+
+    def steady(waveforms: NDArray[np.float32]) -> Outputs:
+        batch, frames = len(waveforms), card.frames(waveforms.shape[1])
+        curves = np.ones((batch, frames, labels), np.float32)
+        return Outputs(curves[:, 0], curves[:, :, 0], curves, curves)
+
+    monkeypatch.setattr(decoding, "median_filter", counting)
+    listener = Listener(card, steady)
+    pieces = np.split(np.zeros(30 * RATE, np.float32), 300)
+    counts = []
+    for _ in range(4):
+        filtered = 0
+        events = [listener.push(piece).events for piece in pieces]
+        assert events[-1][0].onset_s == 0.0
+        counts.append(filtered)
+    assert counts[-1] <= counts[1] < 10 * labels * round(30 / card.hop_s)
 
 
 def test_less_than_a_frame_is_nothing(tagger: Tagger) -> None:
