@@ -26,6 +26,7 @@ from service.timeline.records import NewRecording
 from service.timeline.seams import SEAM_GAP_S
 
 FULL_SCALE = {"s16le": 32768.0, "f32le": 1.0}
+BITS = {"s16le": 16, "f32le": None}
 DTYPES = {"s16le": "<i2", "f32le": "<f4"}
 # How long a window may wait for its turn before the input is given up.
 PATIENCE_S = 20.0
@@ -53,6 +54,7 @@ class Session:
             AudioFormat(query.sample_rate, query.channels, None),
             card.sample_rate,
             replace(tagger.limits, max_duration_s=math.inf),
+            BITS[query.format],
         )
         self._listener = Listener(card, self._infer, hop_s=query.hop, seam_gap_s=SEAM_GAP_S)
         self._announcer = Announcer()

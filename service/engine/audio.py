@@ -128,12 +128,15 @@ class MonoStream:
         format: of the recording.
         rate: hertz, the model's.
         limits: what is allowed.
+        bits: of the integers that its samples are, whatever they are decoded to; None for floats and for
+            what is coded with losses, which both go beyond full scale.
         levels: of what has been pushed so far.
     """
 
     format: AudioFormat
     rate: int
     limits: Limits
+    bits: int | None = None
     levels: Levels = field(default_factory=Levels)
     _resampler: Any = None
 
@@ -189,8 +192,8 @@ class MonoStream:
         if not peak <= MAX_AMPLITUDE:  # also when it is not a number
             self._refuse(frames, full_scale)
         self.levels.peak = max(self.levels.peak, peak)
-        # The largest integer of 16 bits is 0.99997 of full scale.
-        ceiling = full_scale - 1 if np.issubdtype(frames.dtype, np.integer) else full_scale
+        # The largest integer of 16 bits is 0.99997 of full scale, that of 24 bits nearer to it.
+        ceiling = full_scale if self.bits is None else full_scale * (1 - 2.0 ** (1 - self.bits))
         if peak >= ceiling / full_scale:
             self.levels.clipped += int(np.count_nonzero((frames >= ceiling) | (frames <= -full_scale)))
 

@@ -27,6 +27,7 @@ from service.engine.ogg import check_ogg
 READY, FORMAT, BLOCK, END, ERROR, STOPPED = b"R", b"F", b"B", b"E", b"X", b"S"
 
 _MEMORY = 512 << 20  # bytes beyond what the process holds before its first file
+_BITS = {"PCM_S8": 8, "PCM_16": 16, "PCM_24": 24}  # of a FLAC's samples, by libsndfile's word
 _UNKNOWN_FRAMES = 1 << 62  # libsndfile's word for an unknown length is near 2^63
 
 
@@ -70,7 +71,7 @@ def _decode(descriptor: int, rate: int, limits: Limits, answers: Connection) -> 
         form = AudioFormat(file.samplerate, file.channels, file.frames if known else None)
         form.check(limits)
         answers.send_bytes(FORMAT + json.dumps(asdict(form)).encode())
-        mono = MonoStream(form, rate, limits)
+        mono = MonoStream(form, rate, limits, _BITS.get(file.subtype))
         while len(frames := _read(file)):
             answers.send_bytes(BLOCK + mono.push(frames).tobytes())
             if answers.poll():

@@ -57,7 +57,8 @@ class WavRecording:
         self.format.check(limits)
         if self.format.frames == 0:
             raise UnusableAudioError("the WAV holds no samples: its data chunk is empty")
-        self._mono = MonoStream(self.format, rate, limits)
+        bits = None if self._layout.floats else self._layout.bits
+        self._mono = MonoStream(self.format, rate, limits, bits)
         self.levels = self._mono.levels
 
     def blocks(self) -> Iterator[NDArray[np.float32]]:

@@ -109,6 +109,17 @@ def test_a_file_is_read_as_libsndfile_reads_it(
     np.testing.assert_allclose(mono, soxr.resample(expected.mean(axis=1), rate, RATE), atol=1e-4)
 
 
+@pytest.mark.parametrize("subtype", ["PCM_S8", "PCM_16", "PCM_24"])
+def test_clipping_is_counted_from_the_largest_integer_on(
+    decoders: Decoders, recorded: Recorder, subtype: str
+) -> None:
+    largest = 1 - 2.0 ** (1 - int(subtype.removeprefix("PCM_").removeprefix("S")))
+    samples = np.tile([largest, 0.0, 0.98, -1.0], 100)
+    with decoders.opened(recorded(samples, kind="FLAC", subtype=subtype)) as recording:
+        list(recording.blocks())
+        assert recording.levels.clipped == 200
+
+
 def test_a_file_on_disk_is_read_without_a_copy_and_keeps_its_position(
     decoders: Decoders, recorded: Recorder, tmp_path: Path
 ) -> None:

@@ -175,6 +175,20 @@ def test_clipping_is_counted_in_every_channel() -> None:
     assert (recording.levels.clipped, recording.levels.peak) == (3, 1.0)
 
 
+@pytest.mark.parametrize("subtype", ["PCM_U8", "PCM_16", "PCM_24", "PCM_32"])
+def test_the_largest_integer_of_any_width_is_at_full_scale(recorded: Recorder, subtype: str) -> None:
+    bits = int(subtype.removeprefix("PCM_").removeprefix("U"))
+    largest = 1 - 2.0 ** (1 - bits)
+    samples = np.array([largest, 0.0, largest, 0.98, -largest, -1.0])
+    recording, _ = read(recorded(samples, subtype=subtype))
+    assert recording.levels.clipped == 3
+
+
+def test_a_float_is_clipped_at_1(recorded: Recorder) -> None:
+    recording, _ = read(recorded(np.array([1.0, np.nextafter(np.float32(1), 0), -1.0, 0.0]), subtype="FLOAT"))
+    assert recording.levels.clipped == 2
+
+
 def test_a_file_that_shrinks_while_it_is_read_is_corrupt(recorded: Recorder) -> None:
     file = recorded(np.zeros(RATE * 9))
     blocks = WavRecording(file, RATE, Limits()).blocks()
