@@ -44,13 +44,13 @@ class Settings(BaseSettings):
         ),
     ] = None
     queue_windows: Annotated[
-        int,
+        int | None,
         Field(
             ge=1,
             description="Windows that may be in memory waiting for the model, few of each recording; "
-            "beyond it new ones get 503.",
+            "beyond it new ones get 503; unset: 128 for each core, on a GPU 2048, at least 1024.",
         ),
-    ] = 1024
+    ] = None
     deadline_s: Annotated[
         float,
         Field(
@@ -119,7 +119,13 @@ class Settings(BaseSettings):
     ] = "auto"
 
     @field_validator(
-        "workers", "database_url", "retention_days", "retention_bytes", "api_keys_file", mode="before"
+        "workers",
+        "queue_windows",
+        "database_url",
+        "retention_days",
+        "retention_bytes",
+        "api_keys_file",
+        mode="before",
     )
     @classmethod
     def _empty_is_unset(cls, value: Any) -> Any:

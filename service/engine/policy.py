@@ -1,6 +1,6 @@
 """How a graph is best run where it is: threads, groups, queue."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -13,6 +13,10 @@ _LARGEST_CPU_GROUP = 4
 # fills up a group costs next to nothing, and a second run beside the first brings half as much again.
 _CUDA_SIZES = (1, 8, 32)
 _CUDA_WORKERS = 2
+# A long recording has as many windows in flight as the machine has use for. So many of them leave the queue
+# open to others, on however many cores; on few it is no smaller than this.
+_LONG_RECORDINGS = 16
+_SMALLEST_QUEUE = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,18 +49,30 @@ class Policy:
         return next(size for size in self.sizes if size >= windows)
 
 
-def policy_for(bundle: Bundle, *, workers: int | None = None, queue_windows: int = 256) -> Policy:
+def policy_for(bundle: Bundle, *, workers: int | None = None, queue_windows: int | None = None) -> Policy:
     """How a graph is best run where it is.
 
     On a CPU: a thread a core, windows in groups of up to four where that changes no bit of the answer. On a
-    GPU: two threads and large batches of a few fixed sizes.
+    GPU: two threads and large batches of a few fixed sizes. The queue has room for 16 long recordings, and
+    for 1024 windows at least.
     """
-    if bundle.on_cuda:
-        return Policy(workers or _CUDA_WORKERS, queue_windows, _CUDA_SIZES, linger_s=0.002)
+    policy = _on_gpu(workers) if bundle.on_cuda else _on_cpu(bundle, workers)
+    return replace(policy, queue_windows=queue_windows or _roomy(policy))
+
+
+def _on_gpu(workers: int | None) -> Policy:
+    return Policy(workers or _CUDA_WORKERS, _SMALLEST_QUEUE, _CUDA_SIZES, linger_s=0.002)
+
+
+def _on_cpu(bundle: Bundle, workers: int | None) -> Policy:
     card = bundle.card
     window = Grid.of(card.n_fft, card.hop, card.window_samples).window_samples
     sizes = tuple(range(1, bundle.largest_equal_batch(_LARGEST_CPU_GROUP, window) + 1))
-    return Policy(workers or usable_cpus(), queue_windows, sizes, grouped_samples=window)
+    return Policy(workers or usable_cpus(), _SMALLEST_QUEUE, sizes, grouped_samples=window)
+
+
+def _roomy(policy: Policy) -> int:
+    return max(_SMALLEST_QUEUE, _LONG_RECORDINGS * policy.in_flight)
 
 
 def warm_up(bundle: Bundle, policy: Policy) -> None:

@@ -65,7 +65,7 @@ class Tagger:
         *,
         device: Device = "auto",
         workers: int | None = None,
-        queue_windows: int = 256,
+        queue_windows: int | None = None,
         limits: Limits | None = None,
         observer: Observer | None = None,
     ) -> Self:
@@ -75,7 +75,7 @@ class Tagger:
             model: the exported graph.
             device: where it runs.
             workers: threads that run it; None takes what the cgroup and the affinity allow.
-            queue_windows: windows that may wait in all.
+            queue_windows: windows that may wait in all; None takes what the workers have use for.
             limits: what a recording may be.
             observer: who is told about the work.
 

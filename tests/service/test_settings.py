@@ -35,8 +35,10 @@ def test_reads_the_environment(environment: pytest.MonkeyPatch) -> None:
 
 def test_empty_means_unset(environment: pytest.MonkeyPatch) -> None:
     environment.setenv("ATTLOC_WORKERS", "")
+    environment.setenv("ATTLOC_QUEUE_WINDOWS", "")
     environment.setenv("ATTLOC_RETENTION_DAYS", "")
     assert read_settings().workers is None
+    assert read_settings().queue_windows is None
     assert read_settings().retention_days is None
 
 

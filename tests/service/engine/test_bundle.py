@@ -156,6 +156,7 @@ def test_on_cuda_convolutions_are_found_by_heuristic_and_batches_are_large(
     policy = policy_for(bundle)
     assert (policy.workers, policy.sizes[-1], policy.grouped_samples) == (2, 32, None)
     assert policy.linger_s > 0
+    assert policy.queue_windows == 2048
     warm_up(bundle, policy)
 
 
@@ -190,6 +191,16 @@ def test_only_one_module_of_the_service_imports_the_runtime() -> None:
         )
     ]
     assert importers == ["engine/runtime.py"]
+
+
+@pytest.mark.parametrize(("workers", "windows"), [(1, 1024), (8, 1024), (32, 4096), (128, 16_384)])
+def test_a_few_long_recordings_never_fill_the_queue_however_many_cores(
+    framewise: Bundle, workers: int, windows: int
+) -> None:
+    policy = policy_for(framewise, workers=workers)
+    assert policy.queue_windows == windows
+    assert policy.queue_windows >= 16 * policy.in_flight
+    assert policy_for(framewise, workers=workers, queue_windows=5).queue_windows == 5
 
 
 def test_a_batch_that_changes_bits_is_never_formed(
