@@ -13,11 +13,17 @@ import numpy as np
 from fastapi import APIRouter, Path, Request, Response
 from numpy.typing import NDArray
 
-from service.api.errors import Complaint, InvalidRequestError, MediaTypeError, NotFoundError
+from service.api.errors import (
+    BodyTooLargeError,
+    Complaint,
+    InvalidRequestError,
+    MediaTypeError,
+    NotFoundError,
+)
 from service.api.openapi import inference_body, refusals
 from service.api.render import json_response
 from service.api.state import Phase, Service, service_of
-from service.api.tensors import DATATYPE, INPUT, OUTPUTS, read_request, write_answer
+from service.api.tensors import DATATYPE, INPUT, OUTPUTS, Asked, read_request, write_answer
 from service.api.upload import Pace, pieces
 from service.api.watch import Watch
 from service.engine.bundle import Bundle
@@ -27,6 +33,9 @@ from service.engine.tagger import Tagger
 router = APIRouter(tags=["inference"], prefix="/v2")
 
 MAX_BYTES = 64 * 1024 * 1024
+# Read, JSON takes many times its size in memory, and meanwhile no other thread runs. So much holds the
+# samples of two windows, and any head of binary ones.
+MAX_JSON_BYTES = 4 * 1024 * 1024
 MAX_BATCH = 256
 # A graph of recurrent layers takes memory with every frame; whoever has more posts a recording to /tag.
 MAX_WINDOWS = 15
@@ -103,14 +112,13 @@ async def infer(request: Request, name: ModelName) -> Response:
     if request.headers.get("content-encoding", "identity") != "identity":
         raise MediaTypeError("compressed bodies are not taken")
     tagger.ensure_room()
-    pace = Pace(min(MAX_BYTES, service.pace.max_bytes), service.pace.idle_s)
+    json_length = _json_length(request)
     with service.admission.place():
-        body = b"".join([piece async for piece in pieces(request, pace)])
+        body = await _received(request, service.pace, json_length)
         deadline = service.deadline()
         with Watch(request) as gone:
-            return await service.analysing.run(
-                _Run(tagger, deadline, gone).answer, body, _json_length(request)
-            )
+            asked = await service.reading.run(read_request, body, json_length)
+            return await service.analysing.run(_Run(tagger, deadline, gone).answer, asked)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,9 +129,8 @@ class _Run:
     deadline: Deadline
     gone: threading.Event
 
-    def answer(self, body: bytes, json_length: int | None) -> Response:
-        """Read, run, write."""
-        asked = read_request(body, json_length)
+    def answer(self, asked: Asked) -> Response:
+        """Check, run, write."""
         bundle = self.tagger.bundle
         _check(asked.waveforms, bundle)
         duration_s = asked.waveforms.size / bundle.card.sample_rate
@@ -162,6 +169,21 @@ def _check(waveforms: NDArray[np.float32], bundle: Bundle) -> None:
         complaints.append("samples must be finite numbers")
     if complaints:
         raise InvalidRequestError(*(Complaint("body", INPUT, text) for text in complaints))
+
+
+async def _received(request: Request, pace: Pace, json_length: int | None) -> bytes:
+    """The body of a request, of which no more than `MAX_JSON_BYTES` is JSON."""
+    advice = f"samples beyond {MAX_JSON_BYTES} bytes of JSON are taken as binary tensors ({JSON_LENGTH})"
+    if json_length is not None and json_length > MAX_JSON_BYTES:
+        raise BodyTooLargeError(f"{json_length} bytes of JSON; {advice}")
+    most = MAX_JSON_BYTES if json_length is None else MAX_BYTES
+    pace = Pace(min(most, pace.max_bytes), pace.idle_s)
+    try:
+        return b"".join([piece async for piece in pieces(request, pace)])
+    except BodyTooLargeError as error:
+        if json_length is None:
+            raise BodyTooLargeError(f"{error}; {advice}") from error
+        raise
 
 
 def _json_length(request: Request) -> int | None:

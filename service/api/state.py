@@ -85,6 +85,7 @@ class Service:
         breaker: knows when the timeline is away.
         quotas: how often each API key may ask.
         analysing: threads in which recordings are analysed.
+        reading: the one thread that reads JSON from clients, which takes many times its size in memory.
         storing: threads that wait for the database.
         pace: how fast and large a body must and may be.
         phase: where in its life it is.
@@ -106,6 +107,7 @@ class Service:
         self.breaker = Breaker()
         self.quotas = Quotas(self.metrics)
         self.analysing = Workers(settings.max_uploads, "analyse")
+        self.reading = Workers(1, "read")
         self.storing = Workers(DATABASE_THREADS, "store")
         self.pace = Pace(settings.max_body_bytes, settings.read_timeout_s)
         self.phase = Phase.STARTING
@@ -254,6 +256,7 @@ class Service:
         if self._tagger is not None:
             await asyncio.to_thread(self._tagger.close)
         self.analysing.close()
+        self.reading.close()
         self.storing.close()
         await self.quotas.close()
         if self._timeline is not None:

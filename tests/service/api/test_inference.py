@@ -1,5 +1,7 @@
 import json
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
@@ -9,8 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from service.api import inference
 from service.api.errors import InvalidRequestError, MalformedBodyError
-from service.api.tensors import OUTPUTS, read_request, write_answer
+from service.api.inference import MAX_BATCH, MAX_JSON_BYTES
+from service.api.tensors import OUTPUTS, Asked, read_request, write_answer
 from service.engine.bundle import Outputs
 from tests.service.api.serving import Running, tone
 
@@ -130,6 +134,7 @@ BAD = [
         {},
         400,
     ),
+    ("nothing but objects", b'{"inputs": [' + b"{}," * 2000 + b"{}]}", {}, 400),
     ("too long a head", b"{}", {"inference-header-content-length": "9"}, 400),
     ("no length", b"{}", {"inference-header-content-length": "-1"}, 422),
     ("compressed", b"{}", {"content-encoding": "gzip"}, 415),
@@ -166,6 +171,74 @@ def test_bad_tensors(client: httpx.Client, change: dict[str, Any], status: int) 
     document["inputs"][0] |= change
     answer = client.post(INFER, json=document)
     assert answer.status_code == status, answer.text
+
+
+def test_more_json_than_allowed_is_refused_and_the_same_samples_are_taken_in_binary(
+    client: httpx.Client,
+) -> None:
+    outputs = [{"name": "tags"}]
+    waveforms = np.full((256, 1024), 1 / 3, np.float32)
+    answer = client.post(INFER, json=in_json(waveforms, outputs=outputs))
+    assert answer.status_code == 413
+    assert "as binary tensors (inference-header-content-length)" in answer.json()["error"]
+    body, headers = in_binary(waveforms, outputs=outputs)
+    ((_, tags),) = tensors_of(client.post(INFER, content=body, headers=headers))
+    assert len(tags) == 256
+
+
+def test_a_head_of_more_json_than_allowed_is_refused(client: httpx.Client) -> None:
+    body, headers = in_binary(tone(0.5)[np.newaxis], id=" " * MAX_JSON_BYTES)
+    answer = client.post(INFER, content=body, headers=headers)
+    assert answer.status_code == 413
+    assert f"{headers['inference-header-content-length']} bytes of JSON" in answer.json()["error"]
+
+
+def test_a_window_of_samples_fits_into_json(client: httpx.Client) -> None:
+    waveforms = np.random.default_rng(0).normal(0, 0.1, (2, 64_000)).astype(np.float32)
+    answer = client.post(INFER, json=in_json(waveforms, outputs=[{"name": "tags"}]))
+    assert answer.status_code == 200
+
+
+def test_json_is_read_one_request_at_a_time(
+    server: Running, client: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that what it takes in memory does not grow with those who send it."""
+    under_way, most = 0, 0
+    both = threading.Event()
+
+    def counting(*given: Any) -> Asked:
+        nonlocal under_way, most
+        under_way += 1
+        most = max(most, under_way)
+        if server.service.admission.taken == 2:
+            both.set()
+        both.wait(5)
+        try:
+            return read_request(*given)
+        finally:
+            under_way -= 1
+
+    monkeypatch.setattr(inference, "read_request", counting)
+    document = in_json(tone(0.5)[np.newaxis], outputs=[{"name": "tags"}])
+    with ThreadPoolExecutor(2) as callers:
+        answers = list(callers.map(lambda _: client.post(INFER, json=document), range(2)))
+    assert [answer.status_code for answer in answers] == [200, 200]
+    assert most == 1
+
+
+@pytest.mark.parametrize("piece", [b"{}", b"[]", b'{"": 0}'])
+def test_a_document_of_many_small_parts_is_refused_unread(
+    monkeypatch: pytest.MonkeyPatch, piece: bytes
+) -> None:
+    monkeypatch.delattr("orjson.loads")
+    with pytest.raises(MalformedBodyError, match="objects, lists and members, allowed are 1024"):
+        read_request(b'{"inputs": [' + b",".join([piece] * 1024) + b"]}", None)
+
+
+def test_a_nested_batch_of_the_largest_size_is_read() -> None:
+    document = in_json(np.zeros((MAX_BATCH, 4), np.float32))
+    document["inputs"][0]["data"] = np.zeros((MAX_BATCH, 4)).tolist()
+    assert read_request(json.dumps(document).encode(), None).waveforms.shape == (MAX_BATCH, 4)
 
 
 def test_an_unknown_output(client: httpx.Client) -> None:
