@@ -51,7 +51,8 @@ class News:
     """What a piece of sound has brought.
 
     Attributes:
-        curves: of the newest frames, some of them shown before; none where no window has become due.
+        curves: of the newest frames and of those that have settled, many of them shown before; none where no
+            window has become due.
         events: all that are not settled for good, by onset; times from the start of the sound.
         heard_s: up to where there are curves.
         settled_s: up to where no curve will change.
@@ -117,6 +118,7 @@ class Listener:
         self._next = 0  # number of the next window
         self._shown = 0  # frames that have curves
         self._settled = 0  # frames that nothing will change
+        self._told = 0  # frames of which the settled curves were given
         self._kept = 0  # frames that are in segments
         self._unfolding = Unfolding(self._codes, card.events, hop_s=card.hop_s, first_s=self._first_s)
         self._events: list[Event] = []
@@ -199,7 +201,9 @@ class Listener:
     def _news(self, shown: int, *, ended: bool) -> News:
         curves = None
         if self._shown > shown or (ended and self._shown):
-            curves = self._curves(max(0, self._shown - self._grid.window_frames))
+            # Settling changes curves that were given before, also those before the newest window.
+            curves = self._curves(max(0, min(self._told, self._shown - self._grid.window_frames)))
+            self._told = self._settled
         segments = []
         events = self._decoded(ended=ended)
         while (end := self._segment_end(events, ended=ended)) is not None:

@@ -135,6 +135,20 @@ def test_curves_come_every_hop_from_the_first_second_on(tagger: Tagger) -> None:
         assert all(event.offset_s <= each.heard_s + 1e-9 for event in each.events)
 
 
+@pytest.mark.parametrize("hop_s", [0.5, 1.0, 2.0])
+def test_the_newest_value_of_each_frame_is_what_a_file_gives(tagger: Tagger, hop_s: float) -> None:
+    samples = sound(13.0, seed=4)
+    whole = tagger.analyse_samples(samples).curves
+    newest = np.zeros_like(whole.presence)
+    for each in listen(tagger, np.array_split(samples, 130), hop_s=hop_s):
+        if each.curves is not None:
+            at = round((each.curves.first_s - whole.first_s) / whole.hop_s)
+            newest[at : at + len(each.curves)] = each.curves.presence
+        settled = max(0, round((each.settled_s - whole.first_s) / whole.hop_s))
+        assert np.allclose(newest[:settled], whole.presence[:settled], atol=2e-7)
+    assert np.allclose(newest, whole.presence, atol=2e-7)
+
+
 def test_what_is_settled_does_not_change(tagger: Tagger) -> None:
     samples = sound(20.0, seed=3)
     whole = tagger.analyse_samples(samples)
