@@ -1,7 +1,7 @@
 """One client's connection: uvicorn's HTTP protocol with patience that ends.
 
 Bodies are timed where they are read (`service.api.upload`). Here are the two waits that an application never
-sees: for the end of the headers, and for a client that does not read its answer.
+sees: for the end of the headers, and for a client that does not read its answer (`service.reader`).
 """
 
 import asyncio
@@ -11,23 +11,21 @@ import orjson
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from service.api.problems import MEDIA_TYPE, TYPE_PREFIX
+from service.reader import ReaderWatch
 
 
-class Connection(HttpToolsProtocol):
+class Connection(ReaderWatch, HttpToolsProtocol):
     """Gives up on clients that neither finish a request nor read an answer.
 
     Attributes:
         head_timeout_s: from the first byte of a request, or of the connection, to the end of its headers.
-        stall_timeout_s: how long the answer may stand still once the buffers are full.
     """
 
     head_timeout_s = 10.0
-    stall_timeout_s = 30.0
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._head_timer: asyncio.TimerHandle | None = None
-        self._stall_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A client is there; it has yet to say something."""
@@ -37,7 +35,6 @@ class Connection(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """It is gone."""
         self._head_came()
-        self.resume_writing()
         super().connection_lost(exc)
 
     def on_message_begin(self) -> None:
@@ -49,19 +46,6 @@ class Connection(HttpToolsProtocol):
         """The application takes over."""
         self._head_came()
         super().on_headers_complete()
-
-    def pause_writing(self) -> None:
-        """The client reads slower than we write."""
-        super().pause_writing()
-        if self._stall_timer is None:
-            self._stall_timer = self.loop.call_later(self.stall_timeout_s, self.transport.abort)
-
-    def resume_writing(self) -> None:
-        """It has read on."""
-        super().resume_writing()
-        if self._stall_timer is not None:
-            self._stall_timer.cancel()
-            self._stall_timer = None
 
     def send_400_response(self, msg: str) -> None:
         """No HTTP: say so in the form of every other refusal."""

@@ -1,4 +1,6 @@
 import asyncio
+import itertools
+from collections.abc import Iterator
 from typing import Any
 
 import uvicorn
@@ -13,12 +15,16 @@ class Wire(asyncio.Transport):
     def __init__(self) -> None:
         super().__init__()
         self.aborted = asyncio.Event()
+        self.unread_bytes: Iterator[int] = itertools.repeat(100_000)
 
     def abort(self) -> None:
         self.aborted.set()
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
         return default
+
+    def get_write_buffer_size(self) -> int:
+        return next(self.unread_bytes)
 
     def is_closing(self) -> bool:
         return False
@@ -41,6 +47,18 @@ def test_a_reader_that_stands_still_is_given_up() -> None:
         connection, wire = made(stall_timeout_s=0.01)
         connection.pause_writing()
         await asyncio.wait_for(wire.aborted.wait(), 10)
+        connection.connection_lost(None)
+
+    asyncio.run(scene())
+
+
+def test_a_reader_that_is_slow_but_steady_is_not_until_it_stands_still() -> None:
+    async def scene() -> None:
+        connection, wire = made(stall_timeout_s=0.01)
+        wire.unread_bytes = iter([100_000, 99_999, 70_000, 66_000, 66_000, 0])
+        connection.pause_writing()
+        await asyncio.wait_for(wire.aborted.wait(), 10)
+        assert next(wire.unread_bytes) == 0, "it was given up while it read"
         connection.connection_lost(None)
 
     asyncio.run(scene())
