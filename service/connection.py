@@ -8,7 +8,7 @@ import asyncio
 from typing import Any
 
 import orjson
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from service.api.problems import MEDIA_TYPE, TYPE_PREFIX
 from service.reader import ReaderWatch
@@ -62,17 +62,35 @@ class Connection(ReaderWatch, HttpToolsProtocol):
 
     def _head_missing(self) -> None:
         self._head_timer = None
+        if self._answering:
+            # The request before has not had its answer yet: that is no time to wait for the next one.
+            self._await_head()
+            return
         detail = f"the headers were not complete after {self.head_timeout_s:g} s"
         self._refuse(b"408 Request Timeout", "request-timeout", "Request not received in time", detail)
 
+    @property
+    def _answering(self) -> bool:
+        """Whether anything written now would come in the middle of an answer, or before its turn."""
+        cycle: RequestResponseCycle | None = self.cycle
+        if cycle is None or cycle.response_complete:
+            return False
+        # A request that has not ended may be refused in place of its answer, unless it stands in line.
+        return cycle.response_started or not cycle.more_body or bool(self.pipeline)
+
     def _refuse(self, status: bytes, slug: str, title: str, detail: str) -> None:
+        """Close, with a document as the last words where there is room for one."""
+        if not self._answering:
+            self._write_problem(status, slug, title, detail)
+        self.transport.close()
+
+    def _write_problem(self, status: bytes, slug: str, title: str, detail: str) -> None:
         document = {"type": TYPE_PREFIX + slug, "title": title, "status": int(status[:3]), "detail": detail}
         body = orjson.dumps(document | {"instance": None, "request_id": None})
         self.transport.write(
             b"HTTP/1.1 %b\r\ncontent-type: %b\r\ncontent-length: %d\r\nconnection: close\r\n\r\n%b"
             % (status, MEDIA_TYPE.encode(), len(body), body)
         )
-        self.transport.close()
 
 
 def connection_class(head_timeout_s: float) -> type[Connection]:

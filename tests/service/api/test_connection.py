@@ -4,9 +4,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import uvicorn
+from starlette.types import Receive, Scope, Send
 from uvicorn.server import ServerState
 
 from service.connection import Connection, connection_class
+from tests.service.api.raw import head
 
 
 class Wire(asyncio.Transport):
@@ -15,7 +17,15 @@ class Wire(asyncio.Transport):
     def __init__(self) -> None:
         super().__init__()
         self.aborted = asyncio.Event()
+        self.closed = asyncio.Event()
+        self.written = b""
         self.unread_bytes: Iterator[int] = itertools.repeat(100_000)
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        self.written += data
+
+    def get_write_buffer_size(self) -> int:
+        return next(self.unread_bytes)
 
     def abort(self) -> None:
         self.aborted.set()
@@ -23,19 +33,16 @@ class Wire(asyncio.Transport):
     def get_extra_info(self, name: str, default: Any = None) -> Any:
         return default
 
-    def get_write_buffer_size(self) -> int:
-        return next(self.unread_bytes)
-
     def is_closing(self) -> bool:
-        return False
+        return self.closed.is_set()
 
     def close(self) -> None:
-        pass
+        self.closed.set()
 
 
-def made(**times: float) -> tuple[Connection, Wire]:
+def made(app: Any = None, **times: float) -> tuple[Connection, Wire]:
     kind = type("Impatient", (connection_class(10.0),), times)
-    config = uvicorn.Config(lambda: None, log_config=None)
+    config = uvicorn.Config(app or (lambda: None), interface="asgi3", lifespan="off", log_config=None)
     config.load()
     connection, wire = kind(config, ServerState(), {}, asyncio.get_running_loop()), Wire()
     connection.connection_made(wire)
@@ -76,5 +83,69 @@ def test_a_reader_that_goes_on_is_not() -> None:
         assert all(timer is not None and timer.cancelled() for timer in timers)
         assert timers[0] is not timers[1]
         assert not wire.aborted.is_set()
+
+    asyncio.run(scene())
+
+
+class Talk:
+    """An application whose answer takes its time: half of it, and the rest when it may go on."""
+
+    def __init__(self) -> None:
+        self.begun = asyncio.Event()
+        self.go_on = asyncio.Event()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"half, ", "more_body": True})
+        self.begun.set()
+        await self.go_on.wait()
+        await send({"type": "http.response.body", "body": b"whole"})
+
+
+CHUNKS = b"6\r\nhalf, \r\n"
+REST = b"5\r\nwhole\r\n0\r\n\r\n"
+
+
+def test_the_head_of_a_request_may_wait_for_the_answer_to_the_one_before() -> None:
+    async def scene() -> None:
+        talk = Talk()
+        connection, wire = made(talk)
+        connection.data_received(head("GET", "/") + b"GET /mod")
+        await talk.begun.wait()
+        connection._head_missing()
+        assert connection._head_timer is not None
+        assert wire.written.endswith(CHUNKS)
+        assert not wire.closed.is_set()
+        talk.go_on.set()
+        await asyncio.gather(*connection.tasks)
+        connection._head_missing()
+        assert wire.closed.is_set()
+        assert CHUNKS + REST + b"HTTP/1.1 408 Request Timeout" in wire.written
+        connection.connection_lost(None)
+
+    asyncio.run(scene())
+
+
+def test_what_is_no_http_is_not_answered_within_another_answer() -> None:
+    async def scene() -> None:
+        talk = Talk()
+        connection, wire = made(talk)
+        connection.data_received(head("GET", "/"))
+        await talk.begun.wait()
+        connection.data_received(b"\x00\xff\r\n\r\n")
+        assert wire.closed.is_set()
+        assert wire.written.endswith(CHUNKS)
+        connection.connection_lost(None)
+
+    asyncio.run(scene())
+
+
+def test_a_body_that_is_no_http_is_refused_in_place_of_its_answer() -> None:
+    async def scene() -> None:
+        connection, wire = made(Talk())
+        connection.data_received(head("POST", "/", Transfer_Encoding="chunked") + b"no number\r\n")
+        assert wire.closed.is_set()
+        assert wire.written.startswith(b"HTTP/1.1 400 Bad Request")
+        connection.connection_lost(None)
 
     asyncio.run(scene())
