@@ -1,17 +1,26 @@
 """One client's connection: uvicorn's HTTP protocol with patience that ends.
 
-Bodies are timed where they are read (`service.api.upload`). Here are the two waits that an application never
-sees: for the end of the headers, and for a client that does not read its answer (`service.reader`).
+Bodies are timed and counted where they are read (`service.api.upload`). Here is what an application never
+sees: headers that do not end, and a client that does not read its answer (`service.reader`).
 """
 
 import asyncio
 from typing import Any
 
+import httptools
 import orjson
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
+from service.api.edge import LINGER_S
 from service.api.problems import MEDIA_TYPE, TYPE_PREFIX
 from service.reader import ReaderWatch
+
+# The parser puts what has come of a header together anew with every piece, before any key is looked at.
+MAX_HEAD_BYTES = 64 << 10
+
+
+class HeadTooLargeError(Exception):
+    """Stops the parser at headers that are complete and too long; there is no other way."""
 
 
 class Connection(ReaderWatch, HttpToolsProtocol):
@@ -26,6 +35,8 @@ class Connection(ReaderWatch, HttpToolsProtocol):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._head_timer: asyncio.TimerHandle | None = None
+        self._head_bytes = 0
+        self._refused = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A client is there; it has yet to say something."""
@@ -37,19 +48,42 @@ class Connection(ReaderWatch, HttpToolsProtocol):
         self._head_came()
         super().connection_lost(exc)
 
+    def data_received(self, data: bytes) -> None:
+        """Read on, unless what came before was refused."""
+        if self._refused:
+            return
+        self._unset_keepalive_if_required()
+        if self._head_timer is not None:
+            self._head_bytes += len(data)
+        unread = False
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            if self._should_upgrade():
+                self.handle_websocket_upgrade()
+        except httptools.HttpParserError:
+            unread = True
+        if self._head_bytes > MAX_HEAD_BYTES and (unread or self._head_timer is not None):
+            detail = f"the headers are longer than the {MAX_HEAD_BYTES} bytes allowed"
+            title = "Request Header Fields Too Large"
+            self._refuse(b"431 " + title.encode(), "headers-too-large", title, detail)
+        elif unread:
+            self._refuse(b"400 Bad Request", "bad-request", "Bad Request", "this is no HTTP/1.1 request")
+
     def on_message_begin(self) -> None:
         """The first bytes of a request."""
         super().on_message_begin()
+        # How much of this piece came before, the parser does not tell. The pieces after it are counted.
+        self._head_bytes = 0
         self._await_head()
 
     def on_headers_complete(self) -> None:
         """The application takes over."""
         self._head_came()
+        self._head_bytes = len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
+        if self._head_bytes > MAX_HEAD_BYTES:
+            raise HeadTooLargeError
         super().on_headers_complete()
-
-    def send_400_response(self, msg: str) -> None:
-        """No HTTP: say so in the form of every other refusal."""
-        self._refuse(b"400 Bad Request", "bad-request", "Bad Request", msg)
 
     def _await_head(self) -> None:
         if self._head_timer is None:
@@ -70,27 +104,36 @@ class Connection(ReaderWatch, HttpToolsProtocol):
         self._refuse(b"408 Request Timeout", "request-timeout", "Request not received in time", detail)
 
     @property
+    def _owing(self) -> bool:
+        """Whether a request that has come has not had all of its answer."""
+        cycle: RequestResponseCycle | None = self.cycle
+        return cycle is not None and not cycle.response_complete
+
+    @property
     def _answering(self) -> bool:
         """Whether anything written now would come in the middle of an answer, or before its turn."""
-        cycle: RequestResponseCycle | None = self.cycle
-        if cycle is None or cycle.response_complete:
-            return False
         # A request that has not ended may be refused in place of its answer, unless it stands in line.
-        return cycle.response_started or not cycle.more_body or bool(self.pipeline)
+        started = self._owing and (self.cycle.response_started or not self.cycle.more_body)
+        return started or bool(self.pipeline)
 
     def _refuse(self, status: bytes, slug: str, title: str, detail: str) -> None:
-        """Close, with a document as the last words where there is room for one."""
-        if not self._answering:
-            self._write_problem(status, slug, title, detail)
-        self.transport.close()
-
-    def _write_problem(self, status: bytes, slug: str, title: str, detail: str) -> None:
+        """Say no more and read no more; a document is the last word where there is room for one."""
+        self._refused = True
+        if self._answering or self.transport.is_closing():
+            self.transport.close()
+            return
         document = {"type": TYPE_PREFIX + slug, "title": title, "status": int(status[:3]), "detail": detail}
         body = orjson.dumps(document | {"instance": None, "request_id": None})
         self.transport.write(
             b"HTTP/1.1 %b\r\ncontent-type: %b\r\ncontent-length: %d\r\nconnection: close\r\n\r\n%b"
             % (status, MEDIA_TYPE.encode(), len(body), body)
         )
+        if self._owing:
+            self.transport.close()  # and the application hears that nobody waits for it
+            return
+        self.transport.write_eof()
+        # What still comes is taken and forgotten for a while: to close before would destroy the answer.
+        self.loop.call_later(LINGER_S, self.transport.close)
 
 
 def connection_class(head_timeout_s: float) -> type[Connection]:

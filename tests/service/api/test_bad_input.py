@@ -1,5 +1,6 @@
 """Whatever comes in: an answer that says what is wrong, never a 500, never a hang."""
 
+import contextlib
 import struct
 from collections.abc import Iterator
 from pathlib import Path
@@ -252,6 +253,20 @@ def test_the_second_request_of_a_connection_may_not_stall_either(strict: Running
         assert answer_on(connection).status == 200
         connection.sendall(b"GET /mod")
         assert answer_on(connection).status == 408
+
+
+def test_a_client_that_sends_endless_headers_hears_why_it_is_refused(
+    client: httpx.Client, server: Running
+) -> None:
+    with server.connect() as connection:
+        connection.sendall(b"GET /health/live HTTP/1.1\r\nHost: x\r\nLong: ")
+        with contextlib.suppress(ConnectionError):
+            for _ in range(64):
+                connection.sendall(bytes(1 << 16).replace(b"\0", b"x"))
+        answer = answer_on(connection)
+    assert answer.status == 431
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert client.get("/health/live").status_code == 200
 
 
 @pytest.mark.parametrize(

@@ -3,11 +3,12 @@ import itertools
 from collections.abc import Iterator
 from typing import Any
 
+import pytest
 import uvicorn
 from starlette.types import Receive, Scope, Send
 from uvicorn.server import ServerState
 
-from service.connection import Connection, connection_class
+from service.connection import MAX_HEAD_BYTES, Connection, connection_class
 from tests.service.api.raw import head
 
 
@@ -17,12 +18,16 @@ class Wire(asyncio.Transport):
     def __init__(self) -> None:
         super().__init__()
         self.aborted = asyncio.Event()
-        self.closed = asyncio.Event()
+        self.closed = False
+        self.ended = False
         self.written = b""
         self.unread_bytes: Iterator[int] = itertools.repeat(100_000)
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         self.written += data
+
+    def write_eof(self) -> None:
+        self.ended = True
 
     def get_write_buffer_size(self) -> int:
         return next(self.unread_bytes)
@@ -33,11 +38,17 @@ class Wire(asyncio.Transport):
     def get_extra_info(self, name: str, default: Any = None) -> Any:
         return default
 
+    def pause_reading(self) -> None:
+        pass
+
+    def resume_reading(self) -> None:
+        pass
+
     def is_closing(self) -> bool:
-        return self.closed.is_set()
+        return self.closed
 
     def close(self) -> None:
-        self.closed.set()
+        self.closed = True
 
 
 def made(app: Any = None, **times: float) -> tuple[Connection, Wire]:
@@ -115,11 +126,11 @@ def test_the_head_of_a_request_may_wait_for_the_answer_to_the_one_before() -> No
         connection._head_missing()
         assert connection._head_timer is not None
         assert wire.written.endswith(CHUNKS)
-        assert not wire.closed.is_set()
+        assert not wire.closed
         talk.go_on.set()
         await asyncio.gather(*connection.tasks)
         connection._head_missing()
-        assert wire.closed.is_set()
+        assert wire.ended
         assert CHUNKS + REST + b"HTTP/1.1 408 Request Timeout" in wire.written
         connection.connection_lost(None)
 
@@ -133,7 +144,7 @@ def test_what_is_no_http_is_not_answered_within_another_answer() -> None:
         connection.data_received(head("GET", "/"))
         await talk.begun.wait()
         connection.data_received(b"\x00\xff\r\n\r\n")
-        assert wire.closed.is_set()
+        assert wire.closed
         assert wire.written.endswith(CHUNKS)
         connection.connection_lost(None)
 
@@ -144,8 +155,55 @@ def test_a_body_that_is_no_http_is_refused_in_place_of_its_answer() -> None:
     async def scene() -> None:
         connection, wire = made(Talk())
         connection.data_received(head("POST", "/", Transfer_Encoding="chunked") + b"no number\r\n")
-        assert wire.closed.is_set()
+        assert wire.closed
         assert wire.written.startswith(b"HTTP/1.1 400 Bad Request")
+        connection.connection_lost(None)
+
+    asyncio.run(scene())
+
+
+LONG = 60_000 * "x"
+
+
+@pytest.mark.parametrize("piece", [1 << 12, 1 << 16, 1 << 18])
+def test_headers_that_grow_too_long_are_refused_before_they_end(piece: int) -> None:
+    async def scene() -> None:
+        connection, wire = made()
+        sent = 0
+        connection.data_received(b"GET / HTTP/1.1\r\nHost: test\r\nLong: ")
+        while not wire.ended:
+            connection.data_received(bytes(piece).replace(b"\0", b"x"))
+            sent += piece
+            assert sent <= MAX_HEAD_BYTES + piece
+        connection.data_received(b"x\r\n\r\n")
+        assert wire.written.startswith(b"HTTP/1.1 431 Request Header Fields Too Large")
+        assert wire.written.count(b"HTTP/1.1 ") == 1
+        connection.connection_lost(None)
+
+    asyncio.run(scene())
+
+
+def test_headers_that_come_at_once_are_measured_too() -> None:
+    async def scene() -> None:
+        connection, wire = made()
+        connection.data_received(head("GET", "/", One=LONG, Two=LONG))
+        assert wire.written.startswith(b"HTTP/1.1 431 ")
+        connection.connection_lost(None)
+
+    asyncio.run(scene())
+
+
+def test_neither_bodies_nor_other_requests_count_as_headers() -> None:
+    async def scene() -> None:
+        connection, wire = made(Talk())
+        body = bytes(3 * MAX_HEAD_BYTES)
+        one = head("POST", "/", Long=LONG, Content_Length=len(body)) + body
+        stream = one + one + head("GET", "/", Long=LONG)
+        for at in range(0, len(stream), 5000):
+            connection.data_received(stream[at : at + 5000])
+        assert not wire.ended
+        connection.data_received(stream)
+        assert not wire.ended
         connection.connection_lost(None)
 
     asyncio.run(scene())
