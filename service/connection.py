@@ -5,11 +5,14 @@ sees: headers that do not end, and a client that does not read its answer (`serv
 """
 
 import asyncio
+from http import HTTPStatus
 from typing import Any
 
 import httptools
 import orjson
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from websockets.http11 import Request
+from websockets.server import ServerProtocol
 
 from service.api.edge import LINGER_S
 from service.api.problems import MEDIA_TYPE, TYPE_PREFIX
@@ -57,10 +60,7 @@ class Connection(ReaderWatch, HttpToolsProtocol):
             self._head_bytes += len(data)
         unread = False
         try:
-            self.parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            if self._should_upgrade():
-                self.handle_websocket_upgrade()
+            self._parse(data)
         except httptools.HttpParserError:
             unread = True
         if self._head_bytes > MAX_HEAD_BYTES and (unread or self._head_timer is not None):
@@ -78,7 +78,7 @@ class Connection(ReaderWatch, HttpToolsProtocol):
         self._await_head()
 
     def on_headers_complete(self) -> None:
-        """The application takes over."""
+        """The application takes over, but for what asks for another protocol."""
         self._head_came()
         self._head_bytes = len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
         if self._head_bytes > MAX_HEAD_BYTES:
@@ -102,6 +102,34 @@ class Connection(ReaderWatch, HttpToolsProtocol):
             return
         detail = f"the headers were not complete after {self.head_timeout_s:g} s"
         self._refuse(b"408 Request Timeout", "request-timeout", "Request not received in time", detail)
+
+    def _parse(self, data: bytes) -> None:
+        """Feed the parser, which stops behind the headers of what asks for another protocol."""
+        while True:
+            try:
+                self.parser.feed_data(data)
+                return
+            except httptools.HttpParserUpgrade as pause:
+                (end,) = pause.args
+            if not self._should_upgrade():
+                return
+            if not self._answering and not self.flow.write_paused and is_handshake(self._head()):
+                self.handle_websocket_upgrade()
+                return
+            # Who asks for what there is not here, or not so, has asked for the resource all the same. The
+            # parser has left out the body.
+            data = self._head(without=b"upgrade") + data[end:]
+
+    def _should_upgrade(self) -> bool:
+        """Whether a message at which the parser stops is no request yet; uvicorn asks this too."""
+        return bool(self.parser.get_method() != b"CONNECT")
+
+    def _head(self, without: bytes = b"") -> bytes:
+        """The head of the message as it came, or without one of its headers."""
+        version = self.parser.get_http_version()
+        lines = [f"{self.scope['method']} {self.url.decode('latin-1')} HTTP/{version}".encode("latin-1")]
+        lines += [name + b": " + value for name, value in self.headers if name != without]
+        return b"\r\n".join(lines) + b"\r\n\r\n"
 
     @property
     def _owing(self) -> bool:
@@ -134,6 +162,14 @@ class Connection(ReaderWatch, HttpToolsProtocol):
         self.transport.write_eof()
         # What still comes is taken and forgotten for a while: to close before would destroy the answer.
         self.loop.call_later(LINGER_S, self.transport.close)
+
+
+def is_handshake(head: bytes) -> bool:
+    """Whether this opens a WebSocket; else the library refuses it, with plain text or not at all."""
+    protocol = ServerProtocol()
+    protocol.receive_data(head)
+    requests = [event for event in protocol.events_received() if isinstance(event, Request)]
+    return any(protocol.accept(each).status_code == HTTPStatus.SWITCHING_PROTOCOLS for each in requests)
 
 
 def connection_class(head_timeout_s: float) -> type[Connection]:

@@ -113,6 +113,22 @@ class Talk:
         await send({"type": "http.response.body", "body": b"whole"})
 
 
+class Hearing:
+    """An application that answers at once and remembers what it was asked."""
+
+    def __init__(self) -> None:
+        self.heard: list[tuple[str, str, bytes]] = []
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        body, more = b"", True
+        while more:
+            message = await receive()
+            body, more = body + message.get("body", b""), message.get("more_body", False)
+        self.heard.append((scope["type"], scope["path"], body))
+        await send({"type": "http.response.start", "status": 204, "headers": []})
+        await send({"type": "http.response.body"})
+
+
 CHUNKS = b"6\r\nhalf, \r\n"
 REST = b"5\r\nwhole\r\n0\r\n\r\n"
 
@@ -204,6 +220,52 @@ def test_neither_bodies_nor_other_requests_count_as_headers() -> None:
         assert not wire.ended
         connection.data_received(stream)
         assert not wire.ended
+        connection.connection_lost(None)
+
+    asyncio.run(scene())
+
+
+HANDSHAKE = {
+    "Connection": "Upgrade",
+    "Upgrade": "websocket",
+    "Sec_WebSocket_Version": "13",
+    "Sec_WebSocket_Key": "dGhlIHNhbXBsZSBub25jZQ==",
+}
+NO_HANDSHAKES = [
+    ("GET", {**HANDSHAKE, "Upgrade": "h2c"}),
+    ("GET", {**HANDSHAKE, "Sec_WebSocket_Version": "8"}),
+    ("GET", {**HANDSHAKE, "Sec_WebSocket_Key": "short"}),
+    ("GET", {**HANDSHAKE, "Cookie": 9000 * "x"}),
+    ("GET", {**HANDSHAKE, "Content_Length": "4"}),
+    ("POST", HANDSHAKE),
+    ("POST", {**HANDSHAKE, "Content_Length": "4"}),
+]
+
+
+@pytest.mark.parametrize(("method", "headers"), NO_HANDSHAKES)
+def test_a_handshake_that_is_none_is_a_request_like_any_other(method: str, headers: dict[str, str]) -> None:
+    async def scene() -> None:
+        hearing = Hearing()
+        connection, wire = made(hearing)
+        body = b"body" if "Content_Length" in headers else b""
+        stream = head(method, "/one", **headers) + body + head("GET", "/two")
+        connection.data_received(stream[:-20])
+        connection.data_received(stream[-20:])
+        while connection.tasks:
+            await asyncio.gather(*connection.tasks)
+        assert hearing.heard == [("http", "/one", body), ("http", "/two", b"")]
+        assert wire.written.count(b"HTTP/1.1 204") == 2
+        connection.connection_lost(None)
+
+    asyncio.run(scene())
+
+
+def test_a_handshake_stands_in_line_too() -> None:
+    async def scene() -> None:
+        connection, wire = made(Talk())
+        connection.data_received(head("GET", "/") + head("GET", "/stream", **HANDSHAKE))
+        assert len(connection.pipeline) == 1
+        assert wire.written == b""
         connection.connection_lost(None)
 
     asyncio.run(scene())
