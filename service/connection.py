@@ -1,4 +1,4 @@
-"""One client's connection: uvicorn's HTTP protocol with patience that ends.
+"""One client's connection: uvicorn's protocols with patience that ends.
 
 Bodies are timed and counted where they are read (`service.api.upload`). Here is what an application never
 sees: headers that do not end, and a client that does not read its answer (`service.reader`).
@@ -11,6 +11,7 @@ from typing import Any
 import httptools
 import orjson
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.http11 import Request
 from websockets.server import ServerProtocol
 
@@ -162,6 +163,19 @@ class Connection(ReaderWatch, HttpToolsProtocol):
         self.transport.write_eof()
         # What still comes is taken and forgotten for a while: to close before would destroy the answer.
         self.loop.call_later(LINGER_S, self.transport.close)
+
+
+class LiveConnection(ReaderWatch, WebSocketsSansIOProtocol):
+    """Gives up on live inputs that send and do not read, whose answers would wait for ever."""
+
+    stall_timeout_s = 10.0  # they come as they are heard, and a drain that waits for one has 30 s in all
+
+    def shutdown(self) -> None:
+        """Leave in good order; who does not read would not hear that either."""
+        if self.writable.is_set():
+            super().shutdown()
+        else:
+            self.transport.abort()
 
 
 def is_handshake(head: bytes) -> bool:

@@ -12,7 +12,7 @@ from fastapi import FastAPI
 from service.api.live import MAX_MESSAGE_BYTES
 from service.api.logs import fields
 from service.api.state import Phase, Service
-from service.connection import connection_class
+from service.connection import LiveConnection, connection_class
 from service.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -93,6 +93,7 @@ def configuration(app: FastAPI, settings: Settings) -> uvicorn.Config:
         host=settings.host,
         port=settings.port,
         http=connection_class(settings.read_timeout_s),
+        ws=LiveConnection,
         log_config=None,
         access_log=False,  # ours has the request id and no query string
         server_header=False,

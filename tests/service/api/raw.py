@@ -5,6 +5,14 @@ import socket
 from dataclasses import dataclass
 from typing import Any
 
+# The headers that open a WebSocket.
+HANDSHAKE = {
+    "Connection": "Upgrade",
+    "Upgrade": "websocket",
+    "Sec_WebSocket_Version": "13",
+    "Sec_WebSocket_Key": "dGhlIHNhbXBsZSBub25jZQ==",
+}
+
 
 @dataclass(frozen=True)
 class Answer:

@@ -8,8 +8,8 @@ import uvicorn
 from starlette.types import Receive, Scope, Send
 from uvicorn.server import ServerState
 
-from service.connection import MAX_HEAD_BYTES, Connection, connection_class
-from tests.service.api.raw import head
+from service.connection import MAX_HEAD_BYTES, Connection, LiveConnection, connection_class
+from tests.service.api.raw import HANDSHAKE, head
 
 
 class Wire(asyncio.Transport):
@@ -51,10 +51,15 @@ class Wire(asyncio.Transport):
         self.closed = True
 
 
+def configured(app: Any) -> uvicorn.Config:
+    config = uvicorn.Config(app, interface="asgi3", lifespan="off", log_config=None)
+    config.load()
+    return config
+
+
 def made(app: Any = None, **times: float) -> tuple[Connection, Wire]:
     kind = type("Impatient", (connection_class(10.0),), times)
-    config = uvicorn.Config(app or (lambda: None), interface="asgi3", lifespan="off", log_config=None)
-    config.load()
+    config = configured(app or (lambda: None))
     connection, wire = kind(config, ServerState(), {}, asyncio.get_running_loop()), Wire()
     connection.connection_made(wire)
     return connection, wire
@@ -225,12 +230,6 @@ def test_neither_bodies_nor_other_requests_count_as_headers() -> None:
     asyncio.run(scene())
 
 
-HANDSHAKE = {
-    "Connection": "Upgrade",
-    "Upgrade": "websocket",
-    "Sec_WebSocket_Version": "13",
-    "Sec_WebSocket_Key": "dGhlIHNhbXBsZSBub25jZQ==",
-}
 NO_HANDSHAKES = [
     ("GET", {**HANDSHAKE, "Upgrade": "h2c"}),
     ("GET", {**HANDSHAKE, "Sec_WebSocket_Version": "8"}),
@@ -267,5 +266,31 @@ def test_a_handshake_stands_in_line_too() -> None:
         assert len(connection.pipeline) == 1
         assert wire.written == b""
         connection.connection_lost(None)
+
+    asyncio.run(scene())
+
+
+@pytest.mark.parametrize("reads", [True, False])
+def test_a_live_input_that_does_not_read_does_not_hold_up_the_end(reads: bool) -> None:
+    async def scene() -> None:
+        accepted = asyncio.Event()
+
+        async def listening(scope: Scope, receive: Receive, send: Send) -> None:
+            await send({"type": "websocket.accept"})
+            accepted.set()
+            while (await receive())["type"] != "websocket.disconnect":
+                pass
+
+        live, wire = LiveConnection(configured(listening), ServerState(), {}), Wire()
+        live.connection_made(wire)
+        live.data_received(head("GET", "/stream", **HANDSHAKE))
+        tasks = list(live.tasks)
+        await accepted.wait()
+        if not reads:
+            live.pause_writing()
+        live.shutdown()
+        assert wire.aborted.is_set() is not reads
+        live.connection_lost(None)
+        await asyncio.gather(*tasks)
 
     asyncio.run(scene())

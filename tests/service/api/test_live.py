@@ -2,6 +2,8 @@ import io
 import itertools
 import json
 import signal
+import socket
+import struct
 import wave
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack
@@ -17,13 +19,15 @@ from websockets.sync.client import ClientConnection, connect
 from service.api.announcer import Announcer
 from service.api.keys import digest_of
 from service.api.schemas import Frames
+from service.connection import LiveConnection
 from service.engine.analysis import Event
 from service.engine.card import EventDecoder
 from service.engine.errors import UnavailableError
 from service.engine.live import News
 from service.timeline.records import NewRecording
 from service.timeline.store import Timeline
-from tests.service.api.serving import Running, running, settings_for
+from tests.service.api.raw import HANDSHAKE, head
+from tests.service.api.serving import Running, running, settings_for, until
 
 START = "2026-11-22T10:00:00Z"
 
@@ -258,6 +262,20 @@ def test_no_more_inputs_than_allowed(hearing: Running) -> None:
         with pytest.raises(InvalidStatus) as caught, opened(hearing):
             pass
         assert caught.value.response.status_code == 503
+
+
+def test_who_sends_and_never_reads_loses_the_place(hearing: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(LiveConnection, "stall_timeout_s", 0.2)
+    message = sound(1.0).tobytes()
+    with socket.socket() as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        client.connect(("127.0.0.1", hearing.port))
+        client.settimeout(60)
+        client.sendall(head("GET", "/stream?hop=0.25&store=false", **HANDSHAKE))
+        with pytest.raises(ConnectionError):  # noqa: PT012 - it may come with any message
+            while True:
+                client.sendall(b"\x82\xfe" + struct.pack(">H", len(message)) + bytes(4) + message)
+    until(lambda: not hearing.service.streams)
 
 
 def test_other_sites_may_not_listen_in(hearing: Running) -> None:
