@@ -56,23 +56,25 @@ async def stream(request: Request, query: Annotated[Following, Query()]) -> Resp
     last_id = request.headers.get("last-event-id")
     if last_id:
         asked = replace(asked, after=_cursor(last_id))
-    service.ensure_stream()
-    # The first look is made before the answer begins, so that it can still be a refusal.
-    first = await service.storing.run(service.timeline.events, asked)
-    return _EventStream(service, asked, first)
+    return _EventStream(service, asked)
 
 
 class _EventStream(StreamingResponse):
-    """Counts as open from its first byte to its last."""
+    """Counts as open from before its first look at the timeline until its last byte."""
 
-    def __init__(self, service: Service, query: EventQuery, first: EventPage) -> None:
+    def __init__(self, service: Service, query: EventQuery) -> None:
         headers = {"cache-control": "no-cache", "x-accel-buffering": "no"}
-        super().__init__(_messages(service, query, first), headers=headers, media_type=MEDIA_TYPE)
+        super().__init__((), headers=headers, media_type=MEDIA_TYPE)
         self._service = service
+        self._query = query
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send until the client leaves or the service drains."""
-        with self._service.streaming("events"):
+        service, query = self._service, self._query
+        with service.streaming("events"):
+            # The first look is made before the answer begins, so that it can still be a refusal.
+            first = await service.storing.run(service.timeline.events, query)
+            self.body_iterator = _messages(service, query, first)
             await super().__call__(scope, receive, send)
 
 

@@ -37,7 +37,6 @@ async def stream(websocket: WebSocket) -> None:
     """Refusals before the connection is accepted are problem documents, like everywhere."""
     service = service_of(websocket)
     tagger = service.tagger
-    service.ensure_stream()
     try:
         query = LiveQuery.model_validate(dict(websocket.query_params))
     except ValidationError as error:

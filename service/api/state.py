@@ -34,6 +34,8 @@ logger = logging.getLogger(__name__)
 DATABASE_THREADS = 8
 # An engine that has been unhealthy for so long will not mend itself; who watches may restart it.
 LOST_AFTER_S = 30.0
+# Nobody can tell when a stream will end; it is not worth asking again sooner than this.
+STREAMS_LAST_S = 30.0
 
 
 class Phase(StrEnum):
@@ -221,17 +223,18 @@ class Service:
         """Nothing that was accepted is still to be done."""
         return not self.admission.taken and not self.streams
 
-    def ensure_stream(self) -> None:
-        """Raise `UnavailableError` where one more stream cannot be opened now."""
+    @contextmanager
+    def streaming(self, kind: str) -> Iterator[None]:
+        """Hold a place for a stream while the block runs; `kind` is for the metrics.
+
+        Raises:
+            UnavailableError: one more stream cannot be opened now.
+        """
         if self.phase is not Phase.READY:
             raise UnavailableError(f"the service is {self.phase}")
         if self.streams >= self.settings.max_streams:
             self.metrics.refused("streams")
-            raise UnavailableError(f"{self.streams} streams are open, as many as allowed", LOST_AFTER_S)
-
-    @contextmanager
-    def streaming(self, kind: str) -> Iterator[None]:
-        """Count a stream while the block runs; `kind` is for the metrics."""
+            raise UnavailableError(f"{self.streams} streams are open, as many as allowed", STREAMS_LAST_S)
         gauge = self.metrics.streams.labels(kind)
         self.streams += 1
         gauge.inc()

@@ -12,7 +12,10 @@ import pytest
 
 from service.api.bulletin import Bulletin
 from service.engine.card import EventDecoder
-from tests.service.api.serving import Running, running, settings_for, wav
+from service.engine.errors import UnavailableError
+from service.timeline.records import EventPage, EventQuery
+from service.timeline.store import Timeline
+from tests.service.api.serving import Running, running, settings_for, until, wav
 
 AUDIO = {"content-type": "audio/wav"}
 CERTAIN = EventDecoder(0.0001, 0.0001, 0.0, 0.0, 0.0)
@@ -155,6 +158,45 @@ def test_no_more_streams_than_allowed_and_places_come_back(eventful: Running) ->
         assert eventful.service.metrics.registry.get_sample_value("attloc_streams", {"kind": "events"}) == 3
     with reading(eventful, "d") as reader:
         reader.until_beat()
+
+
+def test_a_burst_gets_no_more_streams_than_allowed(
+    eventful: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also while the first look of each is still under way."""
+    look, looking, refused = Timeline.events, threading.Event(), threading.Semaphore(0)
+
+    def late(self: Timeline, query: EventQuery) -> EventPage:
+        assert looking.wait(20)
+        return look(self, query)
+
+    def ask(_: int) -> int:
+        with eventful.client() as client, client.stream("GET", "/localize/stream") as answer:
+            refused.release()
+            return answer.status_code
+
+    with monkeypatch.context() as patched, ThreadPoolExecutor(6) as pool:
+        patched.setattr(Timeline, "events", late)
+        statuses = pool.map(ask, range(6))
+        told = [refused.acquire(timeout=5) for _ in range(3)]
+        looking.set()
+        assert sorted(statuses) == [200, 200, 200, 503, 503, 503]
+        assert all(told)
+    until(lambda: not eventful.service.streams)
+
+
+def test_a_first_look_that_fails_is_a_refusal_and_costs_no_place(
+    eventful: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(self: Timeline, query: EventQuery) -> EventPage:
+        raise UnavailableError("the database is away")
+
+    with monkeypatch.context() as patched, eventful.client() as client:
+        patched.setattr(Timeline, "events", away)
+        answer = client.get("/localize/stream")
+    assert answer.status_code == 503
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert not eventful.service.streams
 
 
 @pytest.mark.parametrize("last_id", ["x", "-1", "1e3", "9" * 30])
