@@ -1,13 +1,16 @@
 """A route for requests that come often."""
 
 from inspect import get_annotations
-from typing import Any, get_args
+from typing import Any, TypeVar, get_args
 
 from fastapi import Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, ValidationError
+from starlette.requests import HTTPConnection
 from starlette.types import Receive, Scope, Send
+
+M = TypeVar("M", bound=BaseModel)
 
 
 class DirectRoute(APIRoute):
@@ -25,10 +28,18 @@ class DirectRoute(APIRoute):
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive, send)
-        try:
-            query = self._model.model_validate(dict(request.query_params))
-        except ValidationError as error:
-            found = [{**each, "loc": ("query", *each["loc"])} for each in error.errors(include_url=False)]
-            raise RequestValidationError(found) from error
-        answer: Response = await self.endpoint(request, query)
+        answer: Response = await self.endpoint(request, query_of(request, self._model))
         await answer(scope, receive, send)
+
+
+def query_of(connection: HTTPConnection, model: type[M]) -> M:
+    """The query of a request, single values; of those that come twice the last, as FastAPI has it.
+
+    Raises:
+        RequestValidationError: the model does not take it.
+    """
+    try:
+        return model.model_validate(dict(connection.query_params))
+    except ValidationError as error:
+        found = [{**each, "loc": ("query", *each["loc"])} for each in error.errors(include_url=False)]
+        raise RequestValidationError(found) from error

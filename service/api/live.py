@@ -8,16 +8,15 @@ from typing import Any
 
 import orjson
 from fastapi import APIRouter, WebSocket
-from fastapi.exceptions import RequestValidationError
-from pydantic import ValidationError
 from starlette.websockets import WebSocketDisconnect, WebSocketState
 
+from service.api.direct import query_of
 from service.api.handshake import LiveQuery
 from service.api.logs import fields
 from service.api.problems import document_of
 from service.api.session import Session
 from service.api.state import Service, service_of
-from service.engine.errors import AttLocError, AudioError, UnavailableError
+from service.engine.errors import AttLocError, AudioError
 
 logger = logging.getLogger(__name__)
 router = APIRouter()
@@ -37,11 +36,7 @@ async def stream(websocket: WebSocket) -> None:
     """Refusals before the connection is accepted are problem documents, like everywhere."""
     service = service_of(websocket)
     tagger = service.tagger
-    try:
-        query = LiveQuery.model_validate(dict(websocket.query_params))
-    except ValidationError as error:
-        found = [{**each, "loc": ("query", *each["loc"])} for each in error.errors(include_url=False)]
-        raise RequestValidationError(found) from error
+    query = query_of(websocket, LiveQuery)
     with service.streaming("live"):
         await websocket.accept(PROTOCOL if PROTOCOL in websocket.scope["subprotocols"] else None)
         session = Session(service, tagger, query)
@@ -77,8 +72,6 @@ class _Connection:
                 await self._process(bytes(self._pending), ended=True)
         except AudioError as error:
             code = await self._fail(error, INVALID)
-        except UnavailableError as error:
-            code = await self._fail(error, LATER)
         except AttLocError as error:
             code = await self._fail(error, LATER)
         except Exception as error:
