@@ -43,6 +43,7 @@ ROUTERS = (
     sources.router,
     model.router,
     health.router,
+    openapi.router,
 )
 TAGS = [
     {"name": "tagging", "description": "A recording in; tags, events and curves out."},
@@ -95,6 +96,7 @@ def create_app(
         version=version("attloc"),
         lifespan=lifespan,
         openapi_tags=TAGS,
+        openapi_url=None,  # see service.api.openapi
         docs_url=None,  # these pages load their scripts from elsewhere
         redoc_url=None,
         redirect_slashes=False,

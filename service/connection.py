@@ -5,6 +5,7 @@ sees: headers that do not end, and a client that does not read its answer (`serv
 """
 
 import asyncio
+import logging
 from http import HTTPStatus
 from typing import Any
 
@@ -15,9 +16,13 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from websockets.http11 import Request
 from websockets.server import ServerProtocol
 
-from service.api.edge import LINGER_S
+from service.api.context import RequestContext
+from service.api.edge import DEFAULT_HEADERS, LINGER_S
+from service.api.logs import fields
 from service.api.problems import MEDIA_TYPE, TYPE_PREFIX
 from service.reader import ReaderWatch
+
+logger = logging.getLogger(__name__)
 
 # The parser puts what has come of a header together anew with every piece, before any key is looked at.
 MAX_HEAD_BYTES = 64 << 10
@@ -148,15 +153,23 @@ class Connection(ReaderWatch, HttpToolsProtocol):
     def _refuse(self, status: bytes, slug: str, title: str, detail: str) -> None:
         """Say no more and read no more; a document is the last word where there is room for one."""
         self._refused = True
+        # What the edge does for requests that come as far.
+        request_id, code = RequestContext.of(()).request_id, int(status[:3])
+        logger.info("refused: %s", detail, extra=fields(status=code, request_id=request_id))
         if self._answering or self.transport.is_closing():
             self.transport.close()
             return
-        document = {"type": TYPE_PREFIX + slug, "title": title, "status": int(status[:3]), "detail": detail}
-        body = orjson.dumps(document | {"instance": None, "request_id": None})
-        self.transport.write(
-            b"HTTP/1.1 %b\r\ncontent-type: %b\r\ncontent-length: %d\r\nconnection: close\r\n\r\n%b"
-            % (status, MEDIA_TYPE.encode(), len(body), body)
+        document = {"type": TYPE_PREFIX + slug, "title": title, "status": code, "detail": detail}
+        body = orjson.dumps(document | {"instance": None, "request_id": request_id})
+        headers = (
+            (b"content-type", MEDIA_TYPE.encode()),
+            (b"content-length", b"%d" % len(body)),
+            (b"connection", b"close"),
+            (b"x-request-id", request_id.encode()),
+            *DEFAULT_HEADERS,
         )
+        lines = [b"HTTP/1.1 " + status, *(b"%b: %b" % header for header in headers), b"", body]
+        self.transport.write(b"\r\n".join(lines))
         if self._owing:
             self.transport.close()  # and the application hears that nobody waits for it
             return

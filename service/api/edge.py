@@ -1,10 +1,14 @@
-"""The outermost layer of every request: its id, its metrics, its log line, its last words."""
+"""The outermost layer of every request: its id, its metrics, its log line, its last words.
+
+A WebSocket is a request too: one that is answered with 101 and lasts as long as the connection.
+"""
 
 import asyncio
 import logging
 import time
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.websockets import WebSocketDisconnect
 
 from service.api.context import RequestContext, current
 from service.api.logs import fields
@@ -27,6 +31,9 @@ LINGER_S = 2.0
 # the next connection does, and cannot destroy the answer. An overloaded service refuses many clips a second.
 SMALL_BODY_BYTES = 256 << 10
 SMALL_BODY_S = 0.5  # for that; who takes longer is answered at once, as with a large body
+BODY_HEADERS = frozenset({b"content-length", b"transfer-encoding"})
+# The second answers a handshake that is refused.
+STARTS = frozenset({"http.response.start", "websocket.http.response.start", "websocket.accept"})
 QUIET = frozenset({"/health/live", "/health/ready", "/metrics", "/v2/health/live", "/v2/health/ready"})
 
 
@@ -45,10 +52,7 @@ class Edge:
         context = RequestContext.of(scope["headers"])
         token = current.set(context)
         try:
-            if scope["type"] == "http":
-                await self._serve(scope, _Exchange(scope, receive, send, context))
-            else:
-                await self._app(scope, receive, send)
+            await self._serve(scope, _Exchange(scope, receive, send, context))
         finally:
             current.reset(token)
 
@@ -57,6 +61,8 @@ class Edge:
         begun = time.perf_counter()
         try:
             await self._app(scope, exchange.receive, exchange.send)
+        except WebSocketDisconnect:
+            pass  # it left while it was spoken to
         except Exception as error:
             logger.exception("unhandled error")
             if exchange.status is None:
@@ -69,11 +75,12 @@ class Edge:
             self._metrics.in_progress.dec()
             route = getattr(scope.get("route"), "path", "unmatched")
             status = exchange.status or 499
-            self._metrics.request(scope["method"], route, status, seconds)
+            method = scope.get("method", "GET")  # by which every WebSocket is opened
+            self._metrics.request(method, route, status, seconds)
             level = logging.DEBUG if route in QUIET and status == 200 else logging.INFO
             if logger.isEnabledFor(level):
                 told = {
-                    "method": scope["method"],
+                    "method": method,
                     "route": route,
                     "status": status,
                     "ms": round(1000 * seconds, 1),
@@ -97,7 +104,7 @@ class _Exchange:
         self._send = send
         self._request_id = context.request_id.encode("ascii")
         headers: dict[bytes, bytes] = dict(scope["headers"])
-        self._body_due = b"content-length" in headers or b"transfer-encoding" in headers
+        self._body_due = scope["type"] == "http" and not headers.keys().isdisjoint(BODY_HEADERS)
         # Who asks first whether to send it (`Expect`) is better told at once.
         length = int(headers.get(b"content-length", -1))
         self._small = 0 <= length <= SMALL_BODY_BYTES and b"expect" not in headers
@@ -114,8 +121,8 @@ class _Exchange:
         return message
 
     async def send(self, message: Message) -> None:
-        if message["type"] == "http.response.start":
-            self.status = message["status"]
+        if message["type"] in STARTS:
+            self.status = message.get("status", 101)
             if self._body_due and self._small and self.status >= 400:
                 await self._linger(SMALL_BODY_S)
             headers = [*message.get("headers", ()), (b"x-request-id", self._request_id)]

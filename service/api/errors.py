@@ -57,6 +57,10 @@ class NotFoundError(RequestError):
     """Nothing of that name."""
 
 
+class UpgradeRequiredError(RequestError):
+    """What there is here is a WebSocket."""
+
+
 class NoKeyError(RequestError):
     """An API key is required and none came."""
 

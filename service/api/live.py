@@ -11,6 +11,7 @@ from fastapi import APIRouter, WebSocket
 from starlette.websockets import WebSocketDisconnect, WebSocketState
 
 from service.api.direct import query_of
+from service.api.errors import UpgradeRequiredError
 from service.api.handshake import LiveQuery
 from service.api.logs import fields
 from service.api.problems import document_of
@@ -47,6 +48,15 @@ async def stream(websocket: WebSocket) -> None:
             session.gone.set()
             told = {"seconds": round(time.monotonic() - begun, 1), "heard_s": round(session.heard_s, 1)}
             logger.info("live input ended", extra=fields(**told))
+
+
+@router.get("/stream", include_in_schema=False)
+async def no_stream() -> None:
+    """Say what is to be opened here, and how."""
+    raise UpgradeRequiredError(
+        "this is a WebSocket: send `Connection: Upgrade`, `Upgrade: websocket`, `Sec-WebSocket-Version: 13`, "
+        "`Sec-WebSocket-Key`, no header beyond 8 KiB, and nothing before it that is not answered yet"
+    )
 
 
 class _Connection:

@@ -9,9 +9,10 @@ import orjson
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
 from service.api import errors as api
 from service.api.context import current
@@ -36,6 +37,7 @@ PROBLEMS: dict[type[Exception], tuple[int, str, str]] = {
     api.BodyTooLargeError: (413, "body-too-large", "Body too large"),
     api.MediaTypeError: (415, "media-type", "Content-Type not accepted"),
     api.InvalidRequestError: (422, "invalid-request", "Invalid request"),
+    api.UpgradeRequiredError: (426, "upgrade-required", "A WebSocket is to be opened"),
     api.QuotaError: (429, "quota", "Quota used up"),
     # Nobody reads these; 499 is what proxies log for a client that went away.
     engine.AbandonedError: (499, "client-closed-request", "Client closed the request"),
@@ -56,6 +58,8 @@ def problem(error: Exception, instance: str) -> Response:
         headers["retry-after"] = str(max(1, math.ceil(document["retry_after"])))
     if isinstance(error, api.NoKeyError):
         headers["www-authenticate"] = 'Bearer realm="attloc"'
+    if isinstance(error, api.UpgradeRequiredError):
+        headers |= {"connection": "upgrade", "upgrade": "websocket", "sec-websocket-version": "13"}
     return _response(document, headers)
 
 
@@ -88,6 +92,12 @@ def install(app: FastAPI) -> None:
     }
     for error, handler in handlers.items():
         app.add_exception_handler(error, _on_the_loop(handler))
+    app.router.default = _nothing_there
+
+
+async def _nothing_there(scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG001 - ASGI
+    """Whatever was to be opened there; by itself the router turns a WebSocket away without a word."""
+    raise HTTPException(404)
 
 
 def _on_the_loop(handler: Callable[[Request, Any], Response]) -> Any:
@@ -99,23 +109,26 @@ def _on_the_loop(handler: Callable[[Request, Any], Response]) -> Any:
     return handle
 
 
-def _of_http(request: Request, error: HTTPException) -> Response:
+def _of_http(request: HTTPConnection, error: HTTPException) -> Response:
     """What the router itself refuses: unknown path, wrong method."""
-    status = error.status_code
+    status, path = error.status_code, request.url.path
     title = HTTPStatus(status).phrase
-    detail = {
-        404: f"Nothing at {request.url.path}; the paths are listed in /openapi.json.",
-        405: f"{request.method} is not a method of {request.url.path}.",
-    }.get(status, str(error.detail))
+    detail = str(error.detail)
+    if request.scope["type"] == "websocket":
+        detail = f"No WebSocket at {path}; there is one at /stream."
+    elif status == 404:
+        detail = f"Nothing at {path}; the paths are listed in /openapi.json."
+    elif status == 405:
+        detail = f"{request.scope['method']} is not a method of {path}."
     headers = {name.lower(): value for name, value in (error.headers or {}).items()}
     if status == 405:
         # The router names the methods of the first route of this path; there may be another.
         headers["allow"] = ", ".join(sorted(_methods(request)))
     slug = title.lower().replace(" ", "-")
-    return _response(_document(status, slug, title, detail, request.url.path), headers)
+    return _response(_document(status, slug, title, detail, path), headers)
 
 
-def _methods(request: Request) -> set[str]:
+def _methods(request: HTTPConnection) -> set[str]:
     return {
         method
         for route in request.app.routes

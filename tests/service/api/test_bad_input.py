@@ -265,6 +265,7 @@ def test_a_client_that_sends_endless_headers_hears_why_it_is_refused(
                 connection.sendall(bytes(1 << 16).replace(b"\0", b"x"))
         answer = answer_on(connection)
     assert answer.status == 431
+    assert answer.headers["x-request-id"] == answer.json()["request_id"]
     assert answer.headers["content-type"] == "application/problem+json"
     assert client.get("/health/live").status_code == 200
 

@@ -33,6 +33,12 @@ def test_unknown_paths_and_methods_are_problems(client: httpx.Client) -> None:
     assert wrong.headers["content-type"] == "application/problem+json"
 
 
+def test_the_openapi_document_has_a_route_of_its_own(client: httpx.Client) -> None:
+    assert client.get("/openapi.json").json()["info"]["title"] == "attloc"
+    counted = 'attloc_http_requests_total{method="GET",route="/openapi.json",status="200"}'
+    assert counted in client.get("/metrics").text
+
+
 async def serve(app: Edge, **headers: str) -> list[Message]:
     sent: list[Message] = []
     scope: Scope = {

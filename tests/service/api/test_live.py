@@ -18,7 +18,8 @@ from websockets.sync.client import ClientConnection, connect
 
 from service.api.announcer import Announcer
 from service.api.keys import digest_of
-from service.api.schemas import Frames
+from service.api.logs import FIELDS
+from service.api.schemas import Frames, Problem
 from service.connection import LiveConnection
 from service.engine.analysis import Event
 from service.engine.card import EventDecoder
@@ -26,7 +27,7 @@ from service.engine.errors import UnavailableError
 from service.engine.live import News
 from service.timeline.records import NewRecording
 from service.timeline.store import Timeline
-from tests.service.api.raw import HANDSHAKE, head
+from tests.service.api.raw import HANDSHAKE, answer_on, head
 from tests.service.api.serving import Running, running, settings_for, until
 
 START = "2026-11-22T10:00:00Z"
@@ -225,6 +226,52 @@ def test_a_bad_handshake_is_refused_with_a_problem(
     assert body is not None
     problem = json.loads(body)
     assert problem["errors"][0]["name"] in query
+
+
+@pytest.mark.parametrize(
+    ("target", "route", "status"),
+    [
+        ("/stream", "/stream", 101),
+        ("/stream?hop=0.01", "/stream", 422),
+        ("/localize", "unmatched", 404),
+        ("/nothing", "unmatched", 404),
+    ],
+)
+def test_every_handshake_has_its_answer_its_name_and_its_line(
+    hearing: Running, caplog: pytest.LogCaptureFixture, target: str, route: str, status: int
+) -> None:
+    caplog.set_level("INFO", "service.api.edge")
+    labels = {"method": "GET", "route": route, "status": str(status)}
+
+    def counted() -> float:
+        return hearing.service.metrics.registry.get_sample_value("attloc_http_requests_total", labels) or 0
+
+    before = counted()
+    with hearing.connect() as connection:
+        connection.sendall(head("GET", target, **HANDSHAKE, X_Request_ID="mine"))
+        answer = answer_on(connection)
+    assert answer.status == status
+    assert answer.headers["x-request-id"] == "mine"
+    if status >= 400:
+        assert answer.headers["content-type"] == "application/problem+json"
+        assert Problem.model_validate_json(answer.body).request_id == "mine"
+    until(lambda: counted() == before + 1)
+
+    def told() -> list[int]:
+        return [getattr(each, FIELDS)["status"] for each in caplog.records if each.message == "request"]
+
+    until(lambda: told() == [status])
+
+
+@pytest.mark.parametrize("headers", [{}, {**HANDSHAKE, "Sec_WebSocket_Version": "8"}])
+def test_what_opens_no_websocket_is_told_how(hearing: Running, headers: dict[str, str]) -> None:
+    with hearing.connect() as connection:
+        connection.sendall(head("GET", "/stream", **headers))
+        answer = answer_on(connection)
+    assert answer.status == 426
+    assert answer.headers["upgrade"] == "websocket"
+    assert answer.headers["sec-websocket-version"] == "13"
+    assert Problem.model_validate_json(answer.body).type == "urn:attloc:problem:upgrade-required"
 
 
 def test_samples_that_are_no_numbers_end_it(hearing: Running) -> None:
