@@ -11,7 +11,8 @@ from service.api.quotas import Quotas
 # Probes carry no secrets and must not need one; the dashboard's files hold no data and ask for the key.
 OPEN_PATHS = frozenset({"/", "/health/live", "/health/ready", "/v2/health/live", "/v2/health/ready"})
 OPEN_PREFIX = "/dashboard/"
-CHANGING = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+OWN_SITE = frozenset({b"same-origin", b"none"})  # `none` is a person: typed, or from a bookmark
 # A browser cannot set headers on a WebSocket: there the key comes as the subprotocol after this one.
 KEY_SUBPROTOCOL = "attloc.key."
 
@@ -43,7 +44,7 @@ class Guard:
         path: str = scope["path"]
         headers: dict[bytes, bytes] = dict(scope["headers"])
         if not self._keys:
-            _refuse_other_sites(scope, headers)
+            self._refuse_other_sites(scope, headers)
             return
         if path in OPEN_PATHS or path.startswith(OPEN_PREFIX):
             return
@@ -54,6 +55,11 @@ class Guard:
                 f"key {key.name} may ask {key.quota.rate_per_s:g} times a second; again in {wait_s:.2f} s",
                 wait_s,
             )
+
+    def _refuse_other_sites(self, scope: Scope, headers: dict[bytes, bytes]) -> None:
+        """Without keys, any page in the operator's browser could write to a service that only it reaches."""
+        if _of_another_site(scope, headers):
+            raise WrongKeyError("a browser asks on behalf of another site; that needs an API key")
 
     def _key(self, scope: Scope, headers: dict[bytes, bytes]) -> Key:
         secret = _secret(scope, headers)
@@ -76,12 +82,18 @@ def _secret(scope: Scope, headers: dict[bytes, bytes]) -> str | None:
     return None
 
 
-def _refuse_other_sites(scope: Scope, headers: dict[bytes, bytes]) -> None:
-    """Without keys, any page in the operator's browser could write to a service on loopback."""
-    if scope["type"] == "websocket":
-        origin = headers.get(b"origin", b"").partition(b"://")[2]
-        foreign = bool(origin) and origin != headers.get(b"host")
-    else:
-        foreign = scope["method"] in CHANGING and headers.get(b"sec-fetch-site") == b"cross-site"
-    if foreign:
-        raise WrongKeyError("a browser asks on behalf of another site; that needs an API key")
+def _of_another_site(scope: Scope, headers: dict[bytes, bytes]) -> bool:
+    """Whether a browser says so, in one of the two ways that no page can forge.
+
+    `Sec-Fetch-Site` holds also behind a proxy that changes `Host`, but is sent over TLS and to loopback only,
+    and by some not with a WebSocket. There `Origin` is compared; `null` is nobody's own. Another port is
+    another site: on one machine it may be anybody's. Links to this service carry no `Origin`, and no other
+    site can read what a safe method answers.
+    """
+    site, origin = headers.get(b"sec-fetch-site"), headers.get(b"origin")
+    if site in OWN_SITE:
+        return False
+    if origin is not None and origin.partition(b"://")[2].lower() != headers.get(b"host", b"").lower():
+        return True
+    safe = scope["type"] == "http" and scope["method"] in SAFE
+    return site is not None and not safe

@@ -3,9 +3,11 @@ from pathlib import Path
 
 import httpx
 import pytest
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import connect
 
 from service.api.keys import digest_of
-from tests.service.api.serving import running, settings_for, wav
+from tests.service.api.serving import Running, running, settings_for, wav
 
 KEY, LIMITED = "attloc_one", "attloc_two"
 AUDIO = {"content-type": "audio/wav"}
@@ -73,9 +75,41 @@ def test_each_key_has_its_quota(guarded: httpx.Client) -> None:
     assert guarded.get("/sources", headers=bearer(KEY)).status_code == 200
 
 
-def test_without_keys_no_other_site_may_write(client: httpx.Client) -> None:
-    foreign = {"sec-fetch-site": "cross-site"}
+FOREIGN = [
+    {"sec-fetch-site": "cross-site"},
+    {"sec-fetch-site": "cross-site", "origin": "https://evil.example"},
+    # Another port of this machine may be anybody's.
+    {"sec-fetch-site": "same-site", "origin": "http://127.0.0.1:1"},
+    # Over plain HTTP, to other addresses than loopback, browsers send nothing but this.
+    {"origin": "http://evil.example"},
+    {"origin": "http://127.0.0.1:1"},
+    # A frame in a sandbox, a file.
+    {"origin": "null"},
+]
+
+
+@pytest.mark.parametrize("foreign", FOREIGN)
+def test_without_keys_no_other_site_may_write(client: httpx.Client, foreign: dict[str, str]) -> None:
     assert client.post("/tag", content=wav(), headers=AUDIO | foreign).status_code == 403
     assert client.delete("/localize/x", headers=foreign).status_code == 403
-    assert client.get("/model", headers=foreign).status_code == 200
-    assert client.delete("/localize/x", headers={"sec-fetch-site": "same-origin"}).status_code == 404
+
+
+@pytest.mark.parametrize("foreign", FOREIGN)
+def test_without_keys_no_other_site_may_listen_in(server: Running, foreign: dict[str, str]) -> None:
+    with pytest.raises(InvalidStatus) as caught:
+        connect(f"ws://127.0.0.1:{server.port}/stream", additional_headers=foreign, proxy=None)
+    assert caught.value.response.status_code == 403
+
+
+def test_without_keys_a_link_of_another_site_may_lead_here(client: httpx.Client) -> None:
+    link = {"sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate", "sec-fetch-dest": "document"}
+    assert client.get("/", headers=link).status_code == 200
+    assert client.get("/model", headers={"sec-fetch-site": "cross-site"}).status_code == 200
+
+
+def test_without_keys_the_dashboard_may_write(client: httpx.Client) -> None:
+    own = {"origin": str(client.base_url).rstrip("/")}
+    typed = {"sec-fetch-site": "none"}
+    behind_a_proxy = {"origin": "https://sounds.example", "sec-fetch-site": "same-origin"}
+    for headers in ({}, own, typed, behind_a_proxy, own | {"sec-fetch-site": "same-origin"}):
+        assert client.delete("/localize/x", headers=headers).status_code == 404
