@@ -24,6 +24,7 @@ from service.api import (
 )
 from service.api.edge import QUIET, Edge
 from service.api.guard import Guard
+from service.api.hosts import Hosts
 from service.api.keys import KeyRing
 from service.api.state import OpenTagger, Phase, Service, StartError, open_tagger, open_timeline
 from service.dashboard.router import create_router as dashboard
@@ -112,7 +113,13 @@ def create_app(
         },
         middleware=[
             Middleware(Edge, metrics=service.metrics),
-            Middleware(Guard, keys=keys, quotas=service.quotas, metrics=service.metrics),
+            Middleware(
+                Guard,
+                keys=keys,
+                hosts=Hosts(settings.hosts),
+                quotas=service.quotas,
+                metrics=service.metrics,
+            ),
         ],
     )
     app.state.service = service

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from service.engine.errors import AttLocError
 
@@ -94,6 +94,14 @@ class Settings(BaseSettings):
     api_keys_file: Annotated[
         Path | None, Field(description="File of hashed API keys; as soon as it holds one, keys are required.")
     ] = None
+    allowed_hosts: Annotated[
+        tuple[str, ...] | None,
+        NoDecode,
+        Field(
+            description="Names by which the service may be asked while no keys are required, with commas, or "
+            "`*`; unset: on loopback `localhost` alone, else any. Addresses always are."
+        ),
+    ] = None
     max_streams: Annotated[
         int,
         Field(
@@ -131,6 +139,21 @@ class Settings(BaseSettings):
     def _empty_is_unset(cls, value: Any) -> Any:
         """Compose files and shells set a variable to nothing where they mean to leave it out."""
         return None if value == "" else value
+
+    @field_validator("allowed_hosts", mode="before")
+    @classmethod
+    def _separated(cls, value: Any) -> Any:
+        """Names with commas between; none of them is as good as unset."""
+        if not isinstance(value, str):
+            return value
+        return tuple(filter(None, map(str.strip, value.split(",")))) or None
+
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """Names by which the service may be asked, beside addresses and `localhost`; `*` is any."""
+        if self.allowed_hosts is not None:
+            return self.allowed_hosts
+        return () if self.loopback else ("*",)
 
     @property
     def timeline_url(self) -> str:

@@ -66,7 +66,7 @@ class NoKeyError(RequestError):
 
 
 class WrongKeyError(RequestError):
-    """A key that is not one of ours, or a browser acting for another site."""
+    """A key that is not one of ours; without keys a browser acting for another site, or a name not ours."""
 
 
 class QuotaError(RequestError):

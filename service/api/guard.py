@@ -3,6 +3,7 @@
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.api.errors import NoKeyError, QuotaError, RequestError, WrongKeyError
+from service.api.hosts import Hosts
 from service.api.keys import Key, KeyRing
 from service.api.metrics import Metrics
 from service.api.problems import problem, slug_of
@@ -20,9 +21,12 @@ KEY_SUBPROTOCOL = "attloc.key."
 class Guard:
     """Pure ASGI; refuses before anything behind it has read a byte of the body."""
 
-    def __init__(self, app: ASGIApp, keys: KeyRing, quotas: Quotas, metrics: Metrics) -> None:
+    def __init__(
+        self, app: ASGIApp, *, keys: KeyRing, hosts: Hosts, quotas: Quotas, metrics: Metrics
+    ) -> None:
         self._app = app
         self._keys = keys
+        self._hosts = hosts
         self._quotas = quotas
         self._metrics = metrics
 
@@ -58,6 +62,12 @@ class Guard:
 
     def _refuse_other_sites(self, scope: Scope, headers: dict[bytes, bytes]) -> None:
         """Without keys, any page in the operator's browser could write to a service that only it reaches."""
+        host = headers.get(b"host", b"localhost").decode("latin-1")
+        if host not in self._hosts:
+            raise WrongKeyError(
+                f"{host[:64]!r} is no name by which this service may be asked without an API key; "
+                "the operator allows names by ATTLOC_ALLOWED_HOSTS"
+            )
         if _of_another_site(scope, headers):
             raise WrongKeyError("a browser asks on behalf of another site; that needs an API key")
 

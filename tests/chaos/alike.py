@@ -125,7 +125,7 @@ async def _one(port: int, body: bytes, barrier: asyncio.Barrier | None = None) -
         if barrier is not None:
             await barrier.wait()
         head = (
-            "POST /tag?store=false HTTP/1.1\r\nHost: test\r\nContent-Type: audio/wav\r\n"
+            "POST /tag?store=false HTTP/1.1\r\nHost: localhost\r\nContent-Type: audio/wav\r\n"
             f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
         )
         writer.write(head.encode() + body)

@@ -60,6 +60,23 @@ def test_a_misspelt_variable_is_refused_and_the_right_one_suggested(environment:
         read_settings()
 
 
+@pytest.mark.parametrize(
+    ("host", "allowed", "names"),
+    [
+        ("127.0.0.1", "", ()),
+        ("0.0.0.0", "", ("*",)),
+        ("127.0.0.1", "sounds.example, attloc,", ("sounds.example", "attloc")),
+        ("0.0.0.0", "attloc", ("attloc",)),
+    ],
+)
+def test_names_are_limited_on_loopback_and_where_they_are_given(
+    environment: pytest.MonkeyPatch, host: str, allowed: str, names: tuple[str, ...]
+) -> None:
+    environment.setenv("ATTLOC_HOST", host)
+    environment.setenv("ATTLOC_ALLOWED_HOSTS", allowed)
+    assert read_settings().hosts == names
+
+
 @pytest.mark.parametrize(("host", "loopback"), [("127.0.0.1", True), ("::1", True), ("0.0.0.0", False)])
 def test_loopback(host: str, loopback: bool) -> None:
     assert Settings(host=host).loopback is loopback

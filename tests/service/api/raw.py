@@ -26,7 +26,7 @@ class Answer:
 
 def head(method: str, target: str, **headers: str | int) -> bytes:
     """A request line and headers; underscores stand for dashes."""
-    lines = [f"{method} {target} HTTP/1.1", "Host: test"]
+    lines = [f"{method} {target} HTTP/1.1", "Host: localhost"]
     lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
     return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
 
