@@ -13,7 +13,7 @@ from starlette.types import Receive, Scope, Send
 from service.api import render
 from service.api.errors import Complaint, InvalidRequestError
 from service.api.localize import Following
-from service.api.openapi import refusals
+from service.api.openapi import heeds, refusals
 from service.api.schemas import TimelinePage
 from service.api.state import Service, service_of
 from service.engine.errors import UnavailableError
@@ -43,6 +43,7 @@ MEDIA_TYPE = "text/event-stream"
         },
         **refusals(422, 503),
     },
+    openapi_extra=heeds("Last-Event-ID"),
     summary="Follow the timeline of a source",
 )
 async def stream(request: Request, query: Annotated[Following, Query()]) -> Response:

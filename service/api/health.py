@@ -4,13 +4,16 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
+from service.api.openapi import tells
 from service.api.render import json_response
 from service.api.schemas import Liveness, Readiness
 from service.api.state import Phase, service_of
 
 router = APIRouter(tags=["operation"])
 
-_READY: dict[int | str, dict[str, Any]] = {503: {"model": Readiness, "description": "Not now."}}
+_READY: dict[int | str, dict[str, Any]] = {
+    503: {"model": Readiness, "description": "Not now.", **tells("Retry-After")}
+}
 _LIVE: dict[int | str, dict[str, Any]] = {503: {"model": Liveness, "description": "Restart it."}}
 
 

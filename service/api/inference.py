@@ -7,7 +7,7 @@ decoder, no stitching, no events.
 import threading
 from dataclasses import dataclass
 from importlib.metadata import version
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 from fastapi import APIRouter, Path, Request, Response
@@ -20,8 +20,9 @@ from service.api.errors import (
     MediaTypeError,
     NotFoundError,
 )
-from service.api.openapi import inference_body, refusals
+from service.api.openapi import inference_body, refusals, tells
 from service.api.render import json_response
+from service.api.schemas import InferenceDocument, InferenceModel, InferenceServer
 from service.api.state import Phase, Service, service_of
 from service.api.tensors import DATATYPE, INPUT, OUTPUTS, Asked, read_request, write_answer
 from service.api.upload import Pace, pieces
@@ -41,22 +42,25 @@ MAX_BATCH = 256
 MAX_WINDOWS = 15
 JSON_LENGTH = "inference-header-content-length"
 
+_DEAD: dict[int | str, dict[str, Any]] = {503: {"description": "Restart it."}}
+_NOT_READY: dict[int | str, dict[str, Any]] = {503: {"description": "Not now."}}
+
 ModelName = Annotated[str, Path(examples=["att_loc_cgrnn"])]
 
 
-@router.get("/health/live", response_class=Response, summary="Is the server alive?")
+@router.get("/health/live", response_class=Response, responses=_DEAD, summary="Is the server alive?")
 async def live(request: Request) -> Response:
     """200, or 503 once only a restart can help."""
     return Response(status_code=200 if service_of(request).live else 503)
 
 
-@router.get("/health/ready", response_class=Response, summary="Is the server ready?")
+@router.get("/health/ready", response_class=Response, responses=_NOT_READY, summary="Is the server ready?")
 async def ready(request: Request) -> Response:
     """200 once its model is."""
     return Response(status_code=200 if _is_ready(service_of(request)) else 503)
 
 
-@router.get("", response_class=Response, responses=refusals(503), summary="Server metadata")
+@router.get("", response_model=InferenceServer, summary="Server metadata")
 async def server() -> Response:
     """Name, version and extensions of the server."""
     return json_response(
@@ -65,7 +69,9 @@ async def server() -> Response:
 
 
 @router.get("/models/{name}/versions/{model_version}", include_in_schema=False)
-@router.get("/models/{name}", response_class=Response, responses=refusals(404, 503), summary="Model metadata")
+@router.get(
+    "/models/{name}", response_model=InferenceModel, responses=refusals(404, 503), summary="Model metadata"
+)
 async def metadata(request: Request, name: ModelName) -> Response:
     """Names, types and shapes of the model's inputs and outputs; -1 is any length."""
     bundle = _named(request, name)
@@ -100,7 +106,14 @@ async def model_ready(request: Request, name: ModelName) -> Response:
 @router.post(
     "/models/{name}/infer",
     response_class=Response,
-    responses=refusals(400, 404, 408, 413, 415, 422, 503, 504),
+    responses={
+        200: {
+            "model": InferenceDocument,
+            "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
+            **tells("Inference-Header-Content-Length"),
+        },
+        **refusals(400, 404, 408, 413, 415, 422, 503, 504),
+    },
     openapi_extra=inference_body(),
     summary="Run the model",
 )

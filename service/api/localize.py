@@ -13,7 +13,7 @@ from service.api.etags import etag, matches
 from service.api.instants import Instant
 from service.api.instants import render as render_instant
 from service.api.negotiation import accepted
-from service.api.openapi import refusals
+from service.api.openapi import heeds, refusals, tells
 from service.api.schemas import Probability, Source, TimelinePage
 from service.api.state import Service, service_of
 from service.api.thresholds import RawThresholds, Thresholds
@@ -88,10 +88,12 @@ class PageQuery(Following):
         200: {
             "model": TimelinePage,
             "content": {each.media_type: {"schema": {"type": "string"}} for each in FORMATS.values()},
+            **tells("ETag", "X-Cursor", "Link", "Content-Disposition"),
         },
-        304: {"description": "Nothing has changed since the answer of that ETag."},
+        304: {"description": "Nothing has changed since the answer of that ETag.", **tells("ETag")},
         **refusals(422, 503),
     },
+    openapi_extra=heeds("If-None-Match"),
     summary="The event timeline of a source",
 )
 async def localize(request: Request, query: Annotated[PageQuery, Query()]) -> Response:

@@ -4,6 +4,7 @@ from dataclasses import asdict
 
 from fastapi import APIRouter, Request, Response
 
+from service.api.openapi import refusals
 from service.api.render import json_response
 from service.api.schemas import ModelDocument
 from service.api.state import service_of
@@ -11,7 +12,7 @@ from service.api.state import service_of
 router = APIRouter(tags=["model"])
 
 
-@router.get("/model", response_model=ModelDocument, summary="The model card")
+@router.get("/model", response_model=ModelDocument, responses=refusals(503), summary="The model card")
 async def model(request: Request) -> Response:
     """Labels, thresholds, rates, metrics, the file's hash, and where the model really runs."""
     bundle = service_of(request).loaded.bundle

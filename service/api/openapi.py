@@ -1,4 +1,4 @@
-"""What FastAPI cannot know by itself: problem documents, the body of an upload, the key."""
+"""What FastAPI cannot know by itself: problem documents, bodies, headers, the key."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from fastapi.responses import JSONResponse
 
 from service.api.problems import MEDIA_TYPE
 from service.api.schemas import Problem
-from service.api.upload import RAW_TYPES
+from service.api.upload import OTHER_TYPES, RAW_TYPES
 
 router = APIRouter(include_in_schema=False)
 
@@ -21,7 +21,7 @@ health probes takes `Authorization: Bearer KEY`."""
 TITLES = {
     400: "Not readable: truncated or corrupt.",
     401: "A key is required and none came.",
-    403: "The key is wrong.",
+    403: "The key is wrong; without keys: a browser for another site, or a `Host` that is not allowed.",
     404: "Nothing there.",
     408: "The request stopped arriving.",
     413: "More bytes, seconds or channels than allowed.",
@@ -33,11 +33,48 @@ TITLES = {
 }
 
 
+def _header(kind: str, description: str) -> dict[str, Any]:
+    return {"description": description, "schema": {"type": kind}}
+
+
+HEADERS = {
+    "Content-Disposition": _header("string", "A name for the file."),
+    "ETag": _header("string", "Of this answer, for `If-None-Match`."),
+    "Idempotent-Replayed": _header(
+        "string", "`true` where it was stored already, and is answered as stored."
+    ),
+    "If-None-Match": _header(
+        "string", "An earlier answer's ETag; while nothing has changed the answer is 304."
+    ),
+    "Inference-Header-Content-Length": _header("integer", "Bytes of the JSON before the binary tensors."),
+    "Last-Event-ID": _header("string", "The cursor from which to go on; counts before `after`."),
+    "Link": _header("string", "The next page, where there is more."),
+    "Retry-After": _header("integer", "Seconds until it is worth another try."),
+    "WWW-Authenticate": _header("string", "How the key is to be sent."),
+    "X-Cursor": _header("string", "`after` of the next request."),
+}
+TOLD_WITH = {401: "WWW-Authenticate", 429: "Retry-After", 503: "Retry-After"}
+
+
+def tells(*names: str) -> dict[str, Any]:
+    """The headers that a response may have, as a member of it."""
+    return {"headers": {name: {"$ref": f"#/components/headers/{name}"} for name in names}} if names else {}
+
+
+def heeds(*names: str) -> dict[str, Any]:
+    """The headers of a request that make a difference, for `openapi_extra`."""
+    return {"parameters": [{"in": "header", "name": name, **HEADERS[name]} for name in names]}
+
+
 def refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """Problem responses for a route's `responses`."""
     schema = {"$ref": "#/components/schemas/Problem"}
     return {
-        status: {"description": TITLES[status], "content": {MEDIA_TYPE: {"schema": schema}}}
+        status: {
+            "description": TITLES[status],
+            "content": {MEDIA_TYPE: {"schema": schema}},
+            **tells(*filter(None, [TOLD_WITH.get(status)])),
+        }
         for status in statuses
     }
 
@@ -51,7 +88,7 @@ def recording_body() -> dict[str, Any]:
         "additionalProperties": False,
         "properties": {"file": {**binary, "description": "The recording."}},
     }
-    content = {media_type: {"schema": binary} for media_type in RAW_TYPES}
+    content = {media_type: {"schema": binary} for media_type in (*RAW_TYPES, "audio/*", *OTHER_TYPES)}
     return {
         "requestBody": {"required": True, "content": {"multipart/form-data": {"schema": form}, **content}}
     }
@@ -87,7 +124,8 @@ def inference_body() -> dict[str, Any]:
     }
     binary = {"schema": {"type": "string", "format": "binary"}}
     content = {"application/json": {"schema": schema}, "application/octet-stream": binary}
-    return {"requestBody": {"required": True, "content": content}}
+    body = {"requestBody": {"required": True, "content": content}}
+    return body | heeds("Inference-Header-Content-Length")
 
 
 @router.get("/openapi.json")
@@ -110,6 +148,7 @@ def document(app: FastAPI) -> dict[str, Any]:
     schemas |= problem.pop("$defs", {}) | {"Problem": problem}
     for unused in ("HTTPValidationError", "ValidationError"):
         schemas.pop(unused, None)
+    built["components"]["headers"] = HEADERS
     built["components"]["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
     always = refusals(401, 403, 422, 429)
     for path, operations in built["paths"].items():

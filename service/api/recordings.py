@@ -9,7 +9,7 @@ from service.api import render
 from service.api.errors import NotFoundError
 from service.api.etags import etag, matches
 from service.api.include import Resolution
-from service.api.openapi import refusals
+from service.api.openapi import heeds, refusals, tells
 from service.api.schemas import RecordingDocument
 from service.api.state import Service, service_of
 from service.api.thresholds import RawThresholds, Thresholds
@@ -34,10 +34,11 @@ RecordingId = Annotated[str, Path(max_length=64, examples=["0193a5c2-8d3e-7c41-9
     "/localize/{recording_id}",
     response_class=Response,
     responses={
-        200: {"model": RecordingDocument},
-        304: {"description": "Unchanged."},
+        200: {"model": RecordingDocument, **tells("ETag")},
+        304: {"description": "Unchanged.", **tells("ETag")},
         **refusals(404, 422, 503),
     },
+    openapi_extra=heeds("If-None-Match"),
     summary="One recording",
 )
 async def recording(

@@ -199,6 +199,57 @@ class Readiness(Document):
     status: Literal["ready", "starting", "draining", "failed", "unhealthy"]
 
 
+class InferenceServer(Document):
+    """What the Open Inference Protocol tells of a server."""
+
+    name: str = Field(examples=["attloc"])
+    version: str
+    extensions: list[str] = Field(examples=[["binary_tensor_data"]])
+
+
+class TensorMetadata(Document):
+    """An input or output of the graph."""
+
+    name: str = Field(examples=["waveform"])
+    datatype: Literal["FP32"]
+    shape: list[int] = Field(description="-1 is any length.", examples=[[-1, -1]])
+
+
+class InferenceModel(Document):
+    """What the Open Inference Protocol tells of a model."""
+
+    name: str = Field(examples=["att_loc_cgrnn"])
+    versions: list[str]
+    platform: str = Field(examples=["onnxruntime_onnx"])
+    inputs: list[TensorMetadata]
+    outputs: list[TensorMetadata]
+
+
+class BinaryData(Document):
+    """Where the values of a tensor are not in the document."""
+
+    binary_data_size: int = Field(ge=0, description="Bytes after the document, in the order of the outputs.")
+
+
+class OutputTensor(Document):
+    """One output; its values are in `data`, row by row, or follow the document."""
+
+    name: str = Field(examples=["tags"])
+    datatype: Literal["FP32"]
+    shape: list[int] = Field(examples=[[1, 8]])
+    data: list[float] | None = None
+    parameters: BinaryData | None = None
+
+
+class InferenceDocument(Document):
+    """The graph's outputs; where they are binary, the beginning of the body."""
+
+    model_name: str
+    model_version: str
+    id: str | None = Field(None, description="The request's, where it has one.")
+    outputs: list[OutputTensor]
+
+
 class Complaint(Document):
     """One thing wrong with a request."""
 

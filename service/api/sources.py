@@ -13,7 +13,9 @@ from service.api.state import service_of
 router = APIRouter(tags=["timeline"])
 
 
-@router.get("/sources", response_model=Sources, summary="Sources with their latest activity")
+@router.get(
+    "/sources", response_model=Sources, responses=refusals(503), summary="Sources with their latest activity"
+)
 async def sources(request: Request) -> Response:
     """Every source of which recordings are stored, the one last heard first."""
     service = service_of(request)

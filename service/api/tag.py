@@ -13,7 +13,7 @@ from service.api import render
 from service.api.direct import DirectRoute
 from service.api.include import Include, Parts, Resolution
 from service.api.instants import Instant
-from service.api.openapi import recording_body, refusals
+from service.api.openapi import recording_body, refusals, tells
 from service.api.schemas import RecordingDocument, Source
 from service.api.spectrogram import spectrogram_of
 from service.api.state import Service, service_of
@@ -39,7 +39,9 @@ class TagQuery(BaseModel):
         description="When its first sample was heard, RFC 3339 with offset; default: arrival minus duration.",
     )
     include: Include = Field(
-        Parts(curves=True), description="`curves`, `spectrogram`, both with a comma, or `none`."
+        # A factory, as a default would hide that of the schema, which is text.
+        default_factory=lambda: Parts(curves=True),
+        description="`curves`, `spectrogram`, both with a comma, or `none`.",
     )
     resolution: Resolution | None = Field(
         None,
@@ -51,7 +53,10 @@ class TagQuery(BaseModel):
 @router.post(
     "/tag",
     response_class=Response,
-    responses={200: {"model": RecordingDocument}, **refusals(400, 408, 413, 415, 422, 503, 504)},
+    responses={
+        200: {"model": RecordingDocument, **tells("Idempotent-Replayed")},
+        **refusals(400, 408, 413, 415, 422, 503, 504),
+    },
     openapi_extra=recording_body(),
     summary="Analyse a recording",
 )

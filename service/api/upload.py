@@ -22,6 +22,8 @@ SLOWEST_BYTES_PER_S = 16_000
 # A full disk is full until other recordings have left it, or somebody makes room.
 NO_ROOM_S = 10.0
 RAW_TYPES = ("audio/wav", "audio/flac", "audio/ogg")
+# What some clients call it; any other `audio/` is taken as well.
+OTHER_TYPES = ("application/ogg", "application/octet-stream")
 ACCEPTED = f"multipart/form-data with one part `file`, or {', '.join(RAW_TYPES)}"
 
 
@@ -98,7 +100,7 @@ class Upload:
                 for audio in part.feed(data):
                     await self.write(audio)
             part.finish()
-        elif media_type.startswith("audio/") or media_type in {"application/ogg", "application/octet-stream"}:
+        elif media_type.startswith("audio/") or media_type in OTHER_TYPES:
             async for data in pieces(request, pace):
                 await self.write(data)
         else:

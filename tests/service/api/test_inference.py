@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from service.api import inference
 from service.api.errors import InvalidRequestError, MalformedBodyError
 from service.api.inference import MAX_BATCH, MAX_JSON_BYTES
+from service.api.schemas import InferenceDocument, InferenceModel, InferenceServer
 from service.api.tensors import OUTPUTS, Asked, read_request, write_answer
 from service.engine.bundle import Outputs
 from tests.service.api.serving import Running, tone
@@ -50,6 +51,7 @@ def in_binary(waveforms: NDArray[np.float32], **more: Any) -> tuple[bytes, dict[
 def tensors_of(answer: httpx.Response) -> Iterator[tuple[str, NDArray[np.float32]]]:
     assert answer.status_code == 200, answer.text
     length = int(answer.headers.get("inference-header-content-length", len(answer.content)))
+    InferenceDocument.model_validate_json(answer.content[:length])
     document, at = json.loads(answer.content[:length]), length
     for output in document["outputs"]:
         if "data" in output:
@@ -109,7 +111,8 @@ def test_binary_by_default(client: httpx.Client, waveforms: NDArray[np.float32],
 
 def test_metadata(server: Running, client: httpx.Client) -> None:
     version = server.service.loaded.bundle.version
-    assert client.get("/v2").json()["name"] == "attloc"
+    assert InferenceServer.model_validate_json(client.get("/v2").text).name == "attloc"
+    InferenceModel.model_validate_json(client.get("/v2/models/tiny").text)
     document = client.get("/v2/models/tiny").json()
     assert document == client.get(f"/v2/models/tiny/versions/{version}").json()
     assert document["versions"] == [version]

@@ -30,9 +30,76 @@ def test_every_operation_is_described_and_refuses_with_problems(document: dict[s
                     assert "application/problem+json" in response["content"], (method, path, status)
 
 
+def test_a_default_is_of_the_type_of_its_parameter(document: dict[str, Any]) -> None:
+    types = {"string": str, "boolean": bool, "number": float, "integer": int}
+    for path, operations in document["paths"].items():
+        for operation in operations.values():
+            for parameter in operation.get("parameters", ()):
+                schema = parameter["schema"]
+                if {"type", "default"} <= set(schema) and schema["type"] in types:
+                    assert isinstance(schema["default"], types[schema["type"]]), (path, parameter["name"])
+    parameters = {each["name"]: each for each in document["paths"]["/tag"]["post"]["parameters"]}
+    assert parameters["include"]["schema"]["default"] == "curves"
+
+
+@pytest.mark.parametrize(
+    ("path", "method", "name"),
+    [
+        ("/localize", "get", "If-None-Match"),
+        ("/localize/{recording_id}", "get", "If-None-Match"),
+        ("/localize/stream", "get", "Last-Event-ID"),
+        ("/v2/models/{name}/infer", "post", "Inference-Header-Content-Length"),
+    ],
+)
+def test_headers_that_make_a_difference_are_declared(
+    document: dict[str, Any], path: str, method: str, name: str
+) -> None:
+    assert ("header", name) in {
+        (each["in"], each["name"]) for each in document["paths"][path][method]["parameters"]
+    }
+
+
+@pytest.mark.parametrize(
+    ("path", "method", "status", "names"),
+    [
+        ("/tag", "post", "200", {"Idempotent-Replayed"}),
+        ("/tag", "post", "503", {"Retry-After"}),
+        ("/sources", "get", "429", {"Retry-After"}),
+        ("/sources", "get", "503", {"Retry-After"}),
+        ("/model", "get", "401", {"WWW-Authenticate"}),
+        ("/localize", "get", "200", {"ETag", "X-Cursor", "Link", "Content-Disposition"}),
+        ("/localize", "get", "304", {"ETag"}),
+        ("/localize/{recording_id}", "get", "200", {"ETag"}),
+        ("/health/ready", "get", "503", {"Retry-After"}),
+        ("/v2/models/{name}/infer", "post", "200", {"Inference-Header-Content-Length"}),
+    ],
+)
+def test_headers_of_an_answer_are_declared(
+    document: dict[str, Any], path: str, method: str, status: str, names: set[str]
+) -> None:
+    assert set(document["paths"][path][method]["responses"][status]["headers"]) == names
+
+
+def test_every_answer_with_a_body_has_its_schema(document: dict[str, Any]) -> None:
+    bare = {"/v2/health/live", "/v2/health/ready", "/v2/models/{name}/ready"}
+    for path, operations in document["paths"].items():
+        answer = operations.get("get", operations.get("post", {})).get("responses", {}).get("200")
+        if answer is not None:
+            assert ("content" in answer) is (path not in bare), path
+    assert {"200", "503"} <= set(document["paths"]["/v2/health/live"]["get"]["responses"])
+    assert {"200", "503"} <= set(document["paths"]["/v2/health/ready"]["get"]["responses"])
+
+
+def test_every_content_type_that_is_taken_is_declared(document: dict[str, Any]) -> None:
+    assert set(document["paths"]["/tag"]["post"]["requestBody"]["content"]) == {
+        "multipart/form-data", "audio/wav", "audio/flac", "audio/ogg", "audio/*", "application/ogg",
+        "application/octet-stream",
+    }  # fmt: skip
+
+
 def test_no_reference_dangles(document: dict[str, Any]) -> None:
     text = json.dumps(document)
-    schemas = document["components"]["schemas"]
-    used = {part.split('"')[0] for part in text.split('"#/components/schemas/')[1:]}
-    assert used <= set(schemas)
+    for kind in ("schemas", "headers"):
+        used = {part.split('"')[0] for part in text.split(f'"#/components/{kind}/')[1:]}
+        assert used <= set(document["components"][kind])
     assert "HTTPValidationError" not in text
