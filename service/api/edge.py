@@ -11,6 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocketDisconnect
 
 from service.api.context import RequestContext, current
+from service.api.head import routed
 from service.api.logs import fields
 from service.api.metrics import Metrics
 from service.api.problems import problem
@@ -57,6 +58,8 @@ class Edge:
             current.reset(token)
 
     async def _serve(self, scope: Scope, exchange: "_Exchange") -> None:
+        method = scope.get("method", "GET")  # by which every WebSocket is opened
+        scope = routed(scope)
         self._metrics.in_progress.inc()
         begun = time.perf_counter()
         try:
@@ -75,7 +78,6 @@ class Edge:
             self._metrics.in_progress.dec()
             route = getattr(scope.get("route"), "path", "unmatched")
             status = exchange.status or 499
-            method = scope.get("method", "GET")  # by which every WebSocket is opened
             self._metrics.request(method, route, status, seconds)
             level = logging.DEBUG if route in QUIET and status == 200 else logging.INFO
             if logger.isEnabledFor(level):

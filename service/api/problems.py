@@ -16,6 +16,7 @@ from starlette.types import Receive, Scope, Send
 
 from service.api import errors as api
 from service.api.context import current
+from service.api.head import with_head
 from service.engine import errors as engine
 
 MEDIA_TYPE = "application/problem+json"
@@ -129,12 +130,14 @@ def _of_http(request: HTTPConnection, error: HTTPException) -> Response:
 
 
 def _methods(request: HTTPConnection) -> set[str]:
-    return {
+    path = request.scope["path"]
+    named = {
         method
         for route in request.app.routes
-        if isinstance(route, Route) and route.path_regex.match(request.scope["path"])
+        if isinstance(route, Route) and route.path_regex.match(path)
         for method in route.methods or ()
     }
+    return with_head(named, path)
 
 
 def _of_validation(request: Request, error: RequestValidationError) -> Response:

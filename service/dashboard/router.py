@@ -35,11 +35,11 @@ def create_router() -> APIRouter:
     assets = Assets()
     router = APIRouter(include_in_schema=False)
 
-    @router.api_route("/", methods=["GET", "HEAD"])
+    @router.get("/")
     def page(request: Request) -> Response:
         return _answer(assets, "index.html", request)
 
-    @router.api_route("/dashboard/{name:path}", methods=["GET", "HEAD"])
+    @router.get("/dashboard/{name:path}")
     def file(name: str, request: Request) -> Response:
         return _answer(assets, name, request)
 

@@ -311,4 +311,4 @@ def test_a_tag_of_another_database_is_never_the_same(
 def test_a_wrong_method_is_told_all_the_right_ones(client: httpx.Client) -> None:
     answer = client.patch("/localize/x")
     assert answer.status_code == 405
-    assert answer.headers["allow"] == "DELETE, GET"
+    assert answer.headers["allow"] == "DELETE, GET, HEAD"
