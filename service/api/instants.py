@@ -1,19 +1,28 @@
 """RFC 3339 instants, in and out."""
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
 from pydantic import AwareDatetime, BeforeValidator, Field
 
 # Seconds are required and so is the offset. A space is what `+` becomes where a client forgot to escape it.
-RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?(?P<offset>[Zz]|[+\- ]\d\d:\d\d)?")
+RFC3339 = re.compile(
+    r"(?P<date>(?P<year>\d{4})-(?P<month>\d\d)-(?P<day>\d\d))[Tt ]"
+    r"(?P<hour>\d\d):(?P<minute>\d\d):(?P<second>\d\d)(?P<fraction>\.\d{1,9})?"
+    r"(?P<offset>[Zz]|[+\- ](?P<hours_of_the_offset>\d\d):(?P<minutes_of_the_offset>\d\d))?",
+    re.ASCII,
+)
 YEARS = range(1970, 2200)
+LARGEST = {"hour": 23, "minute": 59, "second": 60, "hours_of_the_offset": 23, "minutes_of_the_offset": 59}
 EXAMPLE = "2026-11-22T10:00:00+01:00"
 
 
 def parse(value: Any) -> datetime:
-    """An aware instant from text; ValueError says what is wrong with it."""
+    """An aware instant from text; ValueError says what is wrong with it.
+
+    A leap second, which no computer's clock shows, is the start of the next minute.
+    """
     if isinstance(value, datetime):
         return value
     match = RFC3339.fullmatch(str(value))
@@ -23,13 +32,24 @@ def parse(value: Any) -> datetime:
         raise ValueError(
             f"has no UTC offset, so nobody can say when it was; write it as in {EXAMPLE} or with Z"
         )
-    text = str(value).upper()
-    if match["offset"].startswith(" "):
-        text = f"{text[:-6]}+{text[-5:]}"
-    instant = datetime.fromisoformat(text)
-    if instant.year not in YEARS:
+    if int(match["year"]) not in YEARS:
         raise ValueError(f"the year must be within {YEARS.start} to {YEARS.stop - 1}")
-    return instant.astimezone(UTC)
+    for name, largest in LARGEST.items():
+        if int(match[name] or 0) > largest:
+            raise ValueError(f"the {name.replace('_', ' ')} must be at most {largest}")
+    offset = match["offset"].upper().replace(" ", "+")
+    leap = match["second"] == "60"
+    second = "59" if leap else match["second"]
+    clock = f"{match['hour']}:{match['minute']}:{second}{match['fraction'] or ''}"
+    try:
+        instant = datetime.fromisoformat(f"{match['date']}T{clock}{offset}").astimezone(UTC)
+    except ValueError as error:
+        raise ValueError(f"the calendar has no {match['date']}") from error
+    if not leap:
+        return instant
+    if (instant.hour, instant.minute) != (23, 59):
+        raise ValueError("the second must be at most 59; a leap second is at 23:59:60 UTC")
+    return instant.replace(microsecond=0) + timedelta(seconds=1)
 
 
 Instant = Annotated[
