@@ -106,7 +106,7 @@ class _Task:
             with self.service.breaker.trying():
                 known = self.service.timeline.find(query.source, query.recorded_at, digest)
             if known is not None:
-                return render.json_response(self._stored(known), headers=REPLAYED)
+                return self._replayed(known)
         begun = time.perf_counter()
         analysis = tagger.analyse(self.upload.file, deadline=self.deadline, cancelled=self.gone)
         self.service.metrics.analysed(analysis.duration_s, time.perf_counter() - begun)
@@ -119,8 +119,12 @@ class _Task:
             begun = time.perf_counter()
             new = NewRecording(query.source, recorded_at, digest, analysis, card.name, tagger.bundle.version)
             with self.service.breaker.trying():
-                recording_id = self.service.timeline.append(new)
+                recording_id, added = self.service.timeline.append_once(new)
+                # The same came a moment before: two answers of one id should be of one recording.
+                known = None if added else self.service.timeline.recording(recording_id)
             self.service.metrics.stage("store", time.perf_counter() - begun)
+            if known is not None:
+                return self._replayed(known)
         document = render.recording(
             analysis,
             self.service.names,
@@ -132,9 +136,10 @@ class _Task:
         )
         return render.json_response(document | picture)
 
-    def _stored(self, known: Recording) -> dict[str, Any]:
+    def _replayed(self, known: Recording) -> Response:
         shown = self.query.include.shown(known.analysis.curves, self.query.resolution)
-        return render.stored(known, self.service.names, shown) | self._picture()
+        document = render.stored(known, self.service.names, shown) | self._picture()
+        return render.json_response(document, headers=REPLAYED)
 
     def _picture(self) -> dict[str, Any]:
         if not self.query.include.spectrogram:

@@ -54,8 +54,8 @@ class Intake:
         self._seam_gap_us = seam_gap_us
         self._convoy = Convoy(self._store, timeout_s=database.timeout_s)
 
-    def append(self, new: NewRecording, now_us: int) -> UUID:
-        """Store a recording, committed when this returns; the id of it or of the one that is there already.
+    def append(self, new: NewRecording, now_us: int) -> tuple[UUID, bool]:
+        """Store a recording, committed when this returns; its id, and whether it was not there before.
 
         Raises:
             UnavailableError: the database is away, full or locked.
@@ -63,7 +63,9 @@ class Intake:
         # SQLite has one writer, whatever the source. Elsewhere sources do not wait for each other, and one
         # source's lock a transaction is all that it takes for none to wait in a circle.
         lane = new.source if self._database.is_shared else ""
-        return self._convoy.add(lane, _packed(uuid7(now_us * 1000), now_us, new))
+        packed = _packed(uuid7(now_us * 1000), now_us, new)
+        known_as = self._convoy.add(lane, packed)
+        return known_as, known_as == packed.id
 
     def _store(self, packed: Sequence[_Packed]) -> list[UUID]:
         """In one transaction; the id under which each is known."""

@@ -77,7 +77,12 @@ class Timeline:
         Returns:
             Its id. Of a recording that is stored already it is the one it has, and nothing is added.
         """
-        return str(self._intake.append(new, self._now_us()))
+        return self.append_once(new)[0]
+
+    def append_once(self, new: NewRecording) -> tuple[str, bool]:
+        """As `append`, and whether this call has added it; of those who come at once only one has."""
+        recording_id, added = self._intake.append(new, self._now_us())
+        return str(recording_id), added
 
     def find(self, source: str, recorded_at: datetime, digest: str) -> Recording | None:
         """The recording of this identity (see `NewRecording`), if it is stored."""

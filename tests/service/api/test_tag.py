@@ -121,6 +121,20 @@ def test_the_same_again_is_answered_as_stored_and_adds_nothing(server: Running, 
     assert heard["twice"] == 1
 
 
+def test_who_comes_second_at_once_is_answered_as_stored_too(
+    server: Running, client: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    query = {"source": "at-once", "recorded_at": "2026-11-22T10:00:00Z"}
+    first = post(client, **query)
+    # As if it had looked before the first was stored.
+    monkeypatch.setattr(server.service.timeline, "find", lambda *_: None)
+    second = post(client, **query)
+    monkeypatch.undo()
+    assert second.headers["idempotent-replayed"] == "true"
+    assert second.json() == post(client, **query).json()
+    assert second.json()["id"] == first.json()["id"]
+
+
 def test_other_bytes_or_another_source_are_another_recording(client: httpx.Client) -> None:
     query = {"recorded_at": "2026-11-22T10:00:00Z"}
     ids = {

@@ -100,6 +100,22 @@ def test_the_same_recording_within_a_group_is_stored_once(timeline: Timeline) ->
     assert len(held(timeline)) == 1
 
 
+def test_only_one_of_those_who_come_at_once_has_added_it(timeline: Timeline) -> None:
+    new = new_recording(0, [("c", 1, 2)])
+    gate = threading.Barrier(8)
+
+    def add(_: int) -> tuple[str, bool]:
+        gate.wait(LONG_S)
+        return timeline.append_once(new)
+
+    with ThreadPoolExecutor(8) as pool:
+        told = list(pool.map(add, range(8)))
+
+    assert len({recording_id for recording_id, _ in told}) == 1
+    assert [added for _, added in told].count(True) == 1
+    assert timeline.append_once(new) == (told[0][0], False)
+
+
 def test_a_group_of_what_is_there_changes_nothing(timeline: Timeline) -> None:
     new = [new_recording(10 * i, [("c", 1, 2)]) for i in range(3)]
     ids = [timeline.append(each) for each in new]
