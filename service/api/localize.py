@@ -9,15 +9,15 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validat
 from starlette.datastructures import URL
 
 from service.api import render
-from service.api.etags import etag, matches
 from service.api.instants import Instant
 from service.api.instants import render as render_instant
-from service.api.negotiation import accepted
 from service.api.openapi import heeds, refusals, tells
 from service.api.schemas import Probability, Source, TimelinePage
 from service.api.state import Service, service_of
 from service.api.thresholds import RawThresholds, Thresholds
 from service.engine.card import ModelCard
+from service.etags import etag, matches
+from service.negotiation import accepted
 from service.timeline.cursor import PATTERN, Cursor
 from service.timeline.formats import FORMATS, Export, Format
 from service.timeline.records import EventPage, EventQuery

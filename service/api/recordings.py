@@ -7,12 +7,12 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from service.api import render
 from service.api.errors import NotFoundError
-from service.api.etags import etag, matches
 from service.api.include import Resolution
 from service.api.openapi import heeds, refusals, tells
 from service.api.schemas import RecordingDocument
 from service.api.state import Service, service_of
 from service.api.thresholds import RawThresholds, Thresholds
+from service.etags import etag, matches
 
 router = APIRouter(tags=["timeline"])
 

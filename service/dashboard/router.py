@@ -3,7 +3,10 @@
 from fastapi import APIRouter, HTTPException, Request, Response
 
 from service.dashboard.assets import Assets
+from service.etags import matches
+from service.negotiation import accepted
 
+CODINGS = {"gzip": "gzip", "identity": "identity"}
 CONTENT_SECURITY_POLICY = "; ".join(
     (
         "default-src 'none'",
@@ -52,17 +55,13 @@ def _answer(assets: Assets, name: str, request: Request) -> Response:
         raise HTTPException(404, f"the dashboard has no file {name!r}")
     asset = assets[name]
     # A browser asks each time and is nearly always answered 304: a new release shows at once.
-    headers = HEADERS | {"Cache-Control": "no-cache", "Vary": "Accept-Encoding", "ETag": asset.etag}
-    if asset.etag in _list(request, "if-none-match"):
+    packed = accepted(request.headers.get("accept-encoding", ""), CODINGS, "identity") == "gzip"
+    # A weak validator of the packed form, whose bytes differ from those of the plain one.
+    tag = f"W/{asset.etag}" if packed else asset.etag
+    headers = HEADERS | {"Cache-Control": "no-cache", "Vary": "Accept-Encoding", "ETag": tag}
+    if matches(request.headers.get("if-none-match"), asset.etag):
         return Response(status_code=304, headers=headers)
-    if "gzip" in _list(request, "accept-encoding"):
-        # A weak validator, as the bytes differ from those of the plain form.
-        headers |= {"Content-Encoding": "gzip", "ETag": f"W/{asset.etag}"}
-        return Response(asset.gzipped, media_type=asset.media_type, headers=headers)
-    return Response(asset.plain, media_type=asset.media_type, headers=headers)
-
-
-def _list(request: Request, header: str) -> set[str]:
-    """The members of a comma-separated header, without weights and weakness marks."""
-    members = request.headers.get(header, "").split(",")
-    return {member.split(";")[0].strip().removeprefix("W/") for member in members}
+    if packed:
+        headers["Content-Encoding"] = "gzip"
+    content = asset.gzipped if packed else asset.plain
+    return Response(content, media_type=asset.media_type, headers=headers)

@@ -97,12 +97,19 @@ def test_files_are_compressed_where_that_is_understood(ask: Ask) -> None:
     assert int(packed.headers["content-length"]) < int(plain.headers["content-length"])
 
 
+@pytest.mark.parametrize("accepted", ["gzip;q=0", "gzip;q=0, *", "identity, gzip;q=0.5", "br", ""])
+def test_what_is_not_wanted_compressed_is_not(ask: Ask, accepted: str) -> None:
+    assert "content-encoding" not in ask("/dashboard/main.js", accept_encoding=accepted).headers
+
+
 @pytest.mark.parametrize("encoding", ["identity", "gzip"])
 def test_an_unchanged_file_is_not_sent_again(ask: Ask, encoding: str) -> None:
     first = ask("/dashboard/main.js", accept_encoding=encoding)
     again = ask("/dashboard/main.js", accept_encoding=encoding, if_none_match=first.headers["etag"])
     assert again.status_code == 304
     assert again.content == b""
+    assert again.headers["etag"] == first.headers["etag"]
+    assert ask("/dashboard/main.js", accept_encoding=encoding, if_none_match="*").status_code == 304
     other = ask("/dashboard/main.js", accept_encoding=encoding, if_none_match='"other"')
     assert other.status_code == 200
 

@@ -1,6 +1,6 @@
 import pytest
 
-from service.api.etags import etag, matches
+from service.etags import etag, matches
 
 
 def test_every_part_counts_and_so_do_their_borders() -> None:

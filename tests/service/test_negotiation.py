@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.api.negotiation import accepted
+from service.negotiation import accepted
 
 OFFERS = {"json": "application/json", "csv": "text/csv; charset=utf-8", "webvtt": "text/vtt; charset=utf-8"}
 
@@ -27,6 +27,20 @@ OFFERS = {"json": "application/json", "csv": "text/csv; charset=utf-8", "webvtt"
 )
 def test_accept(header: str, name: str) -> None:
     assert accepted(header, OFFERS, "json") == name
+
+
+@pytest.mark.parametrize(
+    ("header", "name"),
+    [
+        ("", "identity"),
+        ("br, gzip;q=0.8", "gzip"),
+        ("gzip;q=0", "identity"),
+        ("*", "gzip"),
+        ("gzip;q=0, *", "identity"),
+    ],
+)
+def test_accept_encoding(header: str, name: str) -> None:
+    assert accepted(header, {"gzip": "gzip", "identity": "identity"}, "identity") == name
 
 
 @given(st.text(max_size=60))

@@ -1,14 +1,14 @@
-"""Which of several forms of an answer a client wants: by `format`, or by `Accept` (RFC 9110, 12.5.1)."""
+"""Which of several forms of an answer a client wants: by `Accept` or `Accept-Encoding` (RFC 9110, 12.5)."""
 
 from collections.abc import Mapping
 
 
 def accepted(header: str, offers: Mapping[str, str], default: str) -> str:
-    """The name of the offer that an `Accept` header likes best.
+    """The name of the offer that a header likes best.
 
     Args:
         header: of the request; empty for none.
-        offers: name to media type, the one preferred among equals first.
+        offers: name to media type or coding, the one preferred among equals first.
         default: where the header likes none of them; being strict about that helps nobody.
     """
     likings = [_liking(member) for member in header.split(",") if member.strip()]
@@ -25,7 +25,7 @@ def accepted(header: str, offers: Mapping[str, str], default: str) -> str:
 
 
 def _liking(member: str) -> tuple[str, int, float]:
-    """(media range, how specific it is, weight)."""
+    """(media range or coding, how specific it is, weight)."""
     media_range, *parameters = (part.strip().lower() for part in member.split(";"))
     weight = 1.0
     for parameter in parameters:
@@ -39,6 +39,6 @@ def _liking(member: str) -> tuple[str, int, float]:
 
 
 def _matches(pattern: str, media_type: str) -> bool:
-    if pattern in ("*/*", media_type):
+    if pattern in ("*/*", "*", media_type):
         return True
     return pattern.endswith("/*") and media_type.startswith(pattern[:-1])
