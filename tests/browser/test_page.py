@@ -94,6 +94,17 @@ def test_the_address_chooses_the_view(visit: Visit) -> None:
     expect(current).to_have_text("Timeline")
 
 
+def test_the_skip_link_leads_to_the_content_of_the_view(visit: Visit) -> None:
+    visit.go("status")
+    visit.wait_for(".card")
+    skip = visit.page.get_by_role("link", name="Skip to content")
+    skip.focus()
+    visit.page.keyboard.press("Enter")
+    expect(visit.page.locator("main")).to_be_focused()
+    assert visit.page.url.endswith("#/status")
+    expect(visit.page).to_have_title("Status \N{MIDDLE DOT} attloc")
+
+
 def test_the_status_tells_the_model_and_the_load(visit: Visit, client: httpx.Client) -> None:
     model = client.get("/model").json()
     visit.go("status")

@@ -42,6 +42,13 @@ class Page {
     this.context = { api, theme, model: /** @type {any} */ (null), analyses: new Map(), reload: () => this.show(true) };
     put(/** @type {Element} */ (document.getElementById("tools")), themeButton(theme));
     window.addEventListener("hashchange", () => this.show());
+    document.querySelector(".skip")?.addEventListener("click", (event) => this.#skip(event));
+  }
+
+  /** The address names the view, so following the link would leave it. @param {Event} event */
+  #skip(event) {
+    event.preventDefault();
+    this.#host.focus();
   }
 
   /** @param {boolean} [anew] though the address has not changed */
