@@ -2,6 +2,7 @@ import base64
 from pathlib import Path
 
 import httpx
+import pytest
 from playwright.sync_api import BrowserContext, expect
 
 from tests.browser.conftest import SPEECH, WEIGHTS, Sound, real
@@ -114,6 +115,40 @@ def test_a_service_that_is_away_is_told(visit: Visit, sound: Sound) -> None:
     visit.page.set_input_files("#file", sound.path)
     expect(visit.page.get_by_role("alert")).to_contain_text("The service does not answer")
     visit.expect_refusals()
+
+
+# A browser that has not found out yet how long a file is; `told()` ends its trouble.
+SLOW_READER = """() => {
+  window.Audio = class extends EventTarget {
+    set src(_) { window.told = () => this.dispatchEvent(new Event("error")); }
+    get src() { return ""; }
+  };
+}"""
+# What a promise sets off is done by then, and a request sent.
+SETTLED = "() => new Promise((done) => { window.told(); setTimeout(done); })"
+
+
+@pytest.mark.parametrize("leaving", [False, True])
+def test_a_file_that_is_still_read_can_be_given_up(
+    visit: Visit, client: httpx.Client, sound: Sound, leaving: bool
+) -> None:
+    visit.go("analyse?source=given-up")
+    visit.wait_for("#file")
+    visit.page.evaluate(SLOW_READER)
+    visit.page.set_input_files("#file", sound.path)
+    expect(visit.page.locator(".progress")).to_contain_text("Reading sound.wav")
+    requests: list[str] = []
+    visit.page.on("request", lambda request: requests.append(request.url))
+    if leaving:
+        visit.go("status")
+        visit.wait_for(".card")
+    else:
+        visit.page.get_by_role("button", name="Cancel").click()
+    visit.page.evaluate(SETTLED)
+    assert not [url for url in requests if "/tag" in url]
+    assert "/recording/" not in visit.page.url
+    assert client.get("/localize", params={"source": "given-up"}).json()["events"] == []
+    visit.page.reload()
 
 
 def test_the_progress_of_a_slow_upload_is_shown_and_can_be_stopped(visit: Visit, sound: Sound) -> None:

@@ -55,6 +55,7 @@ export class FileForm {
     try {
       if (!this.source.check()) return;
       const wire = await this.#send(file, signal);
+      signal.throwIfAborted();
       const id = wire.id ?? `unkept-${Date.now()}`;
       remember(this.context.analyses, id, read(wire, file));
       location.hash = href("recording", id);

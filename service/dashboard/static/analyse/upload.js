@@ -11,10 +11,12 @@ import { ApiError, problemOf } from "../core/api.js";
  * @param {(progress: Progress) => void} tell
  * @param {AbortSignal} signal
  * @returns {Promise<any>} the document
- * @throws {ApiError}
+ * @throws {ApiError} or the reason of the signal, which may have come before
  */
 export async function send(api, file, params, tell, signal) {
   for (;;) {
+    // While the length was read, or a key asked for; a signal that has come is not told again.
+    signal.throwIfAborted();
     const sent = api.keys.key;
     const { status, text } = await attempt(api, file, params, tell, signal);
     if (status >= 200 && status < 300) return JSON.parse(text);
