@@ -88,7 +88,7 @@ class PageQuery(Following):
         200: {
             "model": TimelinePage,
             "content": {each.media_type: {"schema": {"type": "string"}} for each in FORMATS.values()},
-            **tells("ETag", "X-Cursor", "Link", "Content-Disposition"),
+            **tells("ETag", "X-Cursor", "X-Origin", "Link", "Content-Disposition"),
         },
         304: {"description": "Nothing has changed since the answer of that ETag.", **tells("ETag")},
         **refusals(422, 503),

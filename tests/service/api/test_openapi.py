@@ -67,7 +67,7 @@ def test_headers_that_make_a_difference_are_declared(
         ("/sources", "get", "429", {"Retry-After"}),
         ("/sources", "get", "503", {"Retry-After"}),
         ("/model", "get", "401", {"WWW-Authenticate"}),
-        ("/localize", "get", "200", {"ETag", "X-Cursor", "Link", "Content-Disposition"}),
+        ("/localize", "get", "200", {"ETag", "X-Cursor", "X-Origin", "Link", "Content-Disposition"}),
         ("/localize", "get", "304", {"ETag"}),
         ("/localize/{recording_id}", "get", "200", {"ETag"}),
         ("/health/ready", "get", "503", {"Retry-After"}),
