@@ -159,10 +159,9 @@ class Database:
         while free != before:
             before = free
             with self.write() as connection:
-                # Not through SQLAlchemy, which stops after the first page: the statement has no columns.
-                cursor = connection.connection.cursor()
-                cursor.execute(f"PRAGMA incremental_vacuum({_PAGES_AT_ONCE})")
-                cursor.fetchall()
+                # However many pages are asked for, Python takes one step of a statement without columns.
+                for _ in range(_PAGES_AT_ONCE):
+                    connection.exec_driver_sql("PRAGMA incremental_vacuum(1)")
                 free = connection.exec_driver_sql("PRAGMA freelist_count").scalar_one()
 
     def close(self) -> None:

@@ -211,6 +211,21 @@ def test_a_sqlite_file_shrinks(tmp_path: Path) -> None:
     assert path.stat().st_size < full / 10
 
 
+def test_much_space_is_given_back_in_few_transactions(tmp_path: Path) -> None:
+    timeline = Timeline.open(f"sqlite:///{tmp_path}/timeline.db")
+    for i in range(40):
+        timeline.append(new_recording(10 * i, frames=5000))
+    timeline.delete_source("kitchen")
+
+    with mock.patch.object(Database, "write", autospec=True, side_effect=Database.write) as counted:
+        timeline._database.shrink()
+
+    with timeline._database.read() as connection:
+        assert connection.exec_driver_sql("PRAGMA freelist_count").scalar_one() == 0
+    timeline.close()
+    assert counted.call_count <= 2
+
+
 def test_the_real_clock_dates_what_is_stored(timeline: Timeline) -> None:
     before = time.time_ns() // 1000
     stored = timeline.recording(timeline.append(new_recording(0)))
