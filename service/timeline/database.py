@@ -23,6 +23,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from service.engine.errors import AttLocError, UnavailableError
+from service.timeline.room import ensure_room
 
 _log = logging.getLogger(__name__)
 
@@ -51,8 +52,9 @@ class Database:
         parsed = _parse(url)
         self._is_sqlite = parsed.get_backend_name() == "sqlite"
         self.timeout_s = timeout_s
+        self._file = Path(parsed.database or "")  # SQLite's
         if self._is_sqlite:
-            _make_parent(parsed)
+            _make_parent(self._file.parent)
         try:
             self.engine = create_engine(
                 parsed,
@@ -92,12 +94,18 @@ class Database:
                 yield connection
 
     @contextmanager
-    def write(self) -> Iterator[Connection]:
-        """A transaction that is committed, on disk, when the block ends without an error."""
+    def write(self, *, adding_bytes: int = 0) -> Iterator[Connection]:
+        """A transaction that is committed, on disk, when the block ends without an error.
+
+        Args:
+            adding_bytes: about how much it stores; of SQLite's disk it may not take what deleting needs.
+        """
         with _mapped():
             self.migrate()
             with self._turn(self._writer), self.engine.begin() as connection:
                 self._begin(connection, "BEGIN IMMEDIATE")
+                if adding_bytes and self._is_sqlite:
+                    ensure_room(connection, self._file, adding_bytes)
                 yield connection
 
     @contextmanager
@@ -163,6 +171,9 @@ class Database:
                 for _ in range(_PAGES_AT_ONCE):
                     connection.exec_driver_sql("PRAGMA incremental_vacuum(1)")
                 free = connection.exec_driver_sql("PRAGMA freelist_count").scalar_one()
+        # The file is cut only when the log has gone into it; a reader that is in the way puts that off.
+        with _mapped(), self._turn(self._writer), self.engine.connect() as connection:
+            connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def close(self) -> None:
         """Close every connection that is not in use."""
@@ -184,8 +195,7 @@ def _parse(url: str) -> URL:
     return parsed
 
 
-def _make_parent(url: URL) -> None:
-    directory = Path(url.database or "").parent
+def _make_parent(directory: Path) -> None:
     try:
         directory.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -218,11 +228,14 @@ def _set_up_sqlite(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
     # Readers go on beside the writer. FULL syncs the log at every commit: an acknowledged recording
     # survives not only a killed process but a power cut.
     # Incremental vacuum can only be chosen before the first table is made, and before WAL.
+    # Pages that are freed are not overwritten, as Debian's SQLite else does: a deletion would take as much
+    # room in the log as what it deletes, which a full disk does not have.
     for pragma in (
         "auto_vacuum = INCREMENTAL",
         "journal_mode = WAL",
         "synchronous = FULL",
         "foreign_keys = ON",
+        "secure_delete = FAST",
     ):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.execute(f"PRAGMA journal_size_limit = {_MAX_IDLE_LOG_BYTES}")

@@ -72,7 +72,8 @@ class Intake:
         by_source: dict[str, list[_Packed]] = defaultdict(list)
         for each in packed:
             by_source[each.source].append(each)
-        with self._database.write() as connection:
+        adding_bytes = sum(each.recording["size_bytes"] for each in packed)
+        with self._database.write(adding_bytes=adding_bytes) as connection:
             ids = {
                 source: _store_of_source(connection, source, some, self._seam_gap_us)
                 for source, some in by_source.items()

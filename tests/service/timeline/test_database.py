@@ -1,5 +1,6 @@
 import os
 import resource
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -238,6 +239,66 @@ def test_a_full_disk_refuses_and_loses_nothing_and_recovers(sqlite_path: Path) -
     done = subprocess.run(command_line, cwd=root, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     assert "full" in done.stderr or "I/O" in done.stderr
+
+
+SMALL_DISK = """
+import sys
+from dataclasses import replace
+from datetime import timedelta
+from itertools import count
+from service.engine.errors import UnavailableError
+from service.timeline.records import EventQuery
+from service.timeline.store import Timeline
+from tests.service.timeline.recordings import new_recording
+
+timeline = Timeline.open(sys.argv[1])
+new, numbers = new_recording(0, [("c", 1, 2)], frames=100_000), count()
+
+def fill():
+    stored = []
+    while True:
+        number = next(numbers)
+        recorded_at = new.recorded_at + timedelta(seconds=10 * number)
+        try:
+            stored.append(timeline.append(replace(new, recorded_at=recorded_at, digest=f"{number:064x}")))
+        except UnavailableError:
+            return stored
+
+first = fill()
+assert len(first) > 10, first
+assert timeline.delete_recording(first.pop())
+assert all(timeline.recording(each) is not None for each in first)
+pruned = timeline.prune(max_size_bytes=2_000_000)
+assert len(first) / 2 < pruned.recordings < len(first), pruned
+again = fill()
+assert len(again) > 0.7 * pruned.recordings, (len(again), pruned)
+timeline.close()
+
+timeline = Timeline.open(sys.argv[1])
+left = len(first) - pruned.recordings + len(again)
+assert timeline.sources()[0].recordings == left
+assert timeline.delete_source("kitchen").recordings == left
+assert len(fill()) > 0.8 * left
+timeline.close()
+"""
+
+
+def test_deleting_makes_room_on_a_disk_that_stays_full(tmp_path: Path) -> None:
+    """On a file system of 48 MB; without rights to mount one there is nothing to test."""
+    mount = f"mount -t tmpfs -o size=48m tmpfs {tmp_path}"
+    alone = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c"]
+    if shutil.which(alone[0]) is None or subprocess.run([*alone, mount], capture_output=True).returncode:
+        pytest.skip("no file system can be mounted here")
+    command_line = [*alone, f'{mount} && exec "$0" "$@"', sys.executable, "-c", SMALL_DISK]
+    root = __file__.split("/tests/")[0]
+    done = subprocess.run(
+        [*command_line, f"sqlite:///{tmp_path}/timeline.db"],
+        cwd=root,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")

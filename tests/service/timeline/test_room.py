@@ -1,0 +1,75 @@
+"""Storing leaves what deleting needs of a disk, here one that is only counted."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from shutil import disk_usage
+from types import SimpleNamespace
+
+import pytest
+
+from service.engine.errors import UnavailableError
+from service.timeline import room
+from service.timeline.store import Timeline
+from tests.service.timeline.recordings import new_recording
+
+SIZE = room.MARGIN_BYTES + 16_000_000
+
+
+def free(folder: Path) -> int:
+    """What is left of a disk of `SIZE` bytes that holds this folder alone."""
+    return SIZE - sum(path.stat().st_size for path in folder.iterdir())
+
+
+@pytest.fixture
+def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Timeline]:
+    usage = SimpleNamespace(disk_usage=lambda path: SimpleNamespace(free=free(path)))
+    monkeypatch.setattr(room, "shutil", usage)
+    timeline = Timeline.open(f"sqlite:///{tmp_path}/timeline.db")
+    yield timeline
+    timeline.close()
+
+
+def fill(timeline: Timeline) -> list[str]:
+    """Store until it is refused; the ids."""
+    new, stored = new_recording(0, frames=200_000), list[str]()
+    while len(stored) < 50:
+        try:
+            stored.append(timeline.append(replace(new, digest=f"{len(stored):064x}")))
+        except UnavailableError:
+            return stored
+    pytest.fail("never refused")
+
+
+def test_what_deleting_needs_is_left(small: Timeline, tmp_path: Path) -> None:
+    stored = fill(small)
+    assert len(stored) > 5
+    assert free(tmp_path) >= room.MARGIN_BYTES
+    assert small.sources()[0].recordings == len(stored)
+    with pytest.raises(UnavailableError, match="the disk of the timeline's database is full"):
+        small.append(new_recording(0, frames=200_000))
+
+
+def test_what_is_deleted_makes_room_at_once(small: Timeline, tmp_path: Path) -> None:
+    stored = fill(small)
+    assert small.delete_source("kitchen").recordings == len(stored)
+    assert len(fill(small)) > 0.5 * len(stored)
+    assert free(tmp_path) >= room.MARGIN_BYTES
+
+
+def test_retention_gives_room_back_to_the_disk(small: Timeline, tmp_path: Path) -> None:
+    empty = free(tmp_path)
+    fill(small)
+    small.prune(max_age_days=0)
+    assert free(tmp_path) > empty - 100_000
+
+
+def test_a_disk_that_is_gone_is_unavailable(
+    small: Timeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(path: Path) -> None:
+        disk_usage(path / "not there")
+
+    monkeypatch.setattr(room, "shutil", SimpleNamespace(disk_usage=gone))
+    with pytest.raises(UnavailableError, match="cannot be used now"):
+        small.append(new_recording(0))
