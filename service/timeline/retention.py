@@ -68,7 +68,8 @@ class Forgetter:
                 .order_by(recordings.c.id.desc())
                 .limit(1)
             ).scalar_one_or_none()
-        while last is not None:
+        more = last is not None
+        while more:
             batch = (
                 select(recordings.c.id)
                 .join_from(recordings, sources)
@@ -78,11 +79,9 @@ class Forgetter:
             )
             with self.database.write() as connection:
                 ids = list(connection.execute(batch).scalars())
-                if not ids:
-                    ledger = self._lock(connection, name)
-                    ledger.close(resume_from=ledger.number())
-                    break
-                everything += self._forget(connection, name, ids, tell=False)
+                # With every batch: where the next fails, nobody could be told later of what is gone.
+                everything += self._forget(connection, name, ids, restart=True)
+            more = len(ids) == _BATCH
         return everything
 
     def older_than(self, days: float) -> Pruned:
@@ -150,14 +149,25 @@ class Forgetter:
         forgotten = Pruned()
         for source, pairs in groupby(sorted(batch), key=lambda pair: pair[0]):
             with self.database.write() as connection:
-                forgotten += self._forget(connection, source, [key for _, key in pairs], tell=False)
+                forgotten += self._forget(connection, source, [key for _, key in pairs])
         return forgotten
 
-    def _forget(self, connection: Connection, source: str, ids: list[UUID], *, tell: bool) -> Pruned:
+    def _forget(
+        self,
+        connection: Connection,
+        source: str,
+        ids: list[UUID],
+        *,
+        tell: bool = False,
+        restart: bool = False,
+    ) -> Pruned:
+        """Forget recordings of a source; `tell` readers which events are gone, or have them `restart`."""
         ledger = self._lock(connection, source)
         number, size_bytes = ledger.remove(ids, tell=tell)
         ledger.close(
-            recordings=ledger.row["recordings"] - number, size_bytes=ledger.row["size_bytes"] - size_bytes
+            recordings=ledger.row["recordings"] - number,
+            size_bytes=ledger.row["size_bytes"] - size_bytes,
+            resume_from=ledger.head if restart else ledger.row["resume_from"],
         )
         return Pruned(number, size_bytes)
 

@@ -8,6 +8,7 @@ from unittest import mock
 import pytest
 
 from service.engine.card import EventDecoder
+from service.engine.errors import UnavailableError
 from service.timeline import retention
 from service.timeline.cursor import Cursor
 from service.timeline.database import Database
@@ -173,6 +174,28 @@ def test_who_was_in_the_middle_when_the_source_was_deleted_starts_over(aging: Ti
     assert first.more
     assert over.reset
     assert [event.label for event in over.events] == ["m"]
+
+
+def test_readers_start_over_where_a_source_is_half_deleted(
+    aging: Timeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retention, "_BATCH", 3)
+    for i in range(6):
+        aging.append(new_recording(100 * i, [("c", 0, 1)]))
+    cursors = [aging.head("kitchen")]
+    for left in (3, 0):
+        away = [Database.write(aging._database), UnavailableError("away")]
+        with (
+            mock.patch.object(Database, "write", side_effect=away),
+            pytest.raises(UnavailableError, match="away"),
+        ):
+            aging.delete_source("kitchen")
+        for cursor in cursors:
+            page = aging.events(EventQuery("kitchen", after=Cursor(cursor)))
+            assert (page.reset, len(page.events)) == (True, left)
+        cursors.append(aging.head("kitchen"))
+    assert aging.delete_source("kitchen") == Pruned()
+    assert not aging.events(EventQuery("kitchen", after=Cursor(cursors[-1]))).reset
 
 
 def test_removals_are_told_for_a_week(aging: Timeline, clock: Clock) -> None:
