@@ -17,6 +17,7 @@ EVERY_S = 600.0
 async def keep_pruning(timeline: Timeline, settings: Settings, bulletin: Bulletin) -> None:
     """Apply the limits of age and size now and every ten minutes, until cancelled.
 
+    Cancelling does not end the thread in which they are applied: that does the closing of the timeline.
     With several processes on one database each does this; the second finds nothing left to do.
     """
     while True:

@@ -3,7 +3,7 @@
 import logging
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from alembic import command
@@ -75,9 +75,11 @@ class Database:
         self._reading = self.engine.execution_options(**reading)
         self._single = self.engine.execution_options(isolation_level="AUTOCOMMIT")
         # SQLite lets one writer in; the others poll, and may starve. Threads of one process queue here.
-        self._writer = threading.Semaphore(1 if self._is_sqlite else pool_size)
+        self._writers = 1 if self._is_sqlite else pool_size
+        self._writer = threading.Semaphore(self._writers)
         self._migrating = threading.Semaphore(1)
         self._migrated = False
+        self._closed = False
 
     @property
     def is_shared(self) -> bool:
@@ -88,6 +90,7 @@ class Database:
     def read(self) -> Iterator[Connection]:
         """A read-only transaction on one state of the database."""
         with _mapped():
+            self._ensure_open()
             self.migrate()
             with self._reading.begin() as connection:
                 self._begin(connection, "BEGIN")
@@ -102,7 +105,7 @@ class Database:
         """
         with _mapped():
             self.migrate()
-            with self._turn(self._writer), self.engine.begin() as connection:
+            with self._turn_to_write(), self.engine.begin() as connection:
                 self._begin(connection, "BEGIN IMMEDIATE")
                 if adding_bytes and self._is_sqlite:
                     ensure_room(connection, self._file, adding_bytes)
@@ -112,6 +115,7 @@ class Database:
     def statement(self) -> Iterator[Connection]:
         """A connection on which every statement is a transaction of its own: one trip to the server."""
         with _mapped():
+            self._ensure_open()
             self.migrate()
             with self._single.connect() as connection:
                 yield connection
@@ -134,6 +138,16 @@ class Database:
             yield
         finally:
             places.release()
+
+    @contextmanager
+    def _turn_to_write(self) -> Iterator[None]:
+        with self._turn(self._writer):
+            self._ensure_open()
+            yield
+
+    def _ensure_open(self) -> None:
+        if self._closed:
+            raise UnavailableError("the timeline is closed")
 
     def migrate(self) -> None:
         """Bring the tables up to date, once; safe with several processes starting together.
@@ -172,11 +186,18 @@ class Database:
                     connection.exec_driver_sql("PRAGMA incremental_vacuum(1)")
                 free = connection.exec_driver_sql("PRAGMA freelist_count").scalar_one()
         # The file is cut only when the log has gone into it; a reader that is in the way puts that off.
-        with _mapped(), self._turn(self._writer), self.engine.connect() as connection:
+        with _mapped(), self._turn_to_write(), self.engine.connect() as connection:
             connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def close(self) -> None:
-        """Close every connection that is not in use."""
+        """Refuse everything from now on, wait for who is writing, and close the connections.
+
+        Much that is being deleted ends with the batch it is at.
+        """
+        self._closed = True
+        with suppress(UnavailableError), ExitStack() as writers:
+            for _ in range(self._writers):
+                writers.enter_context(self._turn(self._writer))
         self.engine.dispose()
 
 

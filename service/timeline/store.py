@@ -29,7 +29,8 @@ class Timeline:
     """Recordings, their curves, and the events of every source on the clock.
 
     Safe to share between threads, and a database between processes. Every method raises
-    `UnavailableError` while the database is away, full or locked, and works again when it is back.
+    `UnavailableError` while the database is away, full or locked, and works again when it is back; and from
+    `close` on.
     """
 
     def __init__(
@@ -213,7 +214,7 @@ class Timeline:
             connection.execute(select(1))
 
     def close(self) -> None:
-        """Close the connections."""
+        """Close the connections; what is being pruned or deleted ends with the batch it is at."""
         self._database.close()
 
 

@@ -1,8 +1,10 @@
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 import pytest
@@ -13,6 +15,7 @@ from service.timeline import retention
 from service.timeline.cursor import Cursor
 from service.timeline.database import Database
 from service.timeline.instants import from_us
+from service.timeline.ledger import Ledger
 from service.timeline.records import EventPage, EventQuery
 from service.timeline.retention import Pruned
 from service.timeline.store import Timeline
@@ -196,6 +199,36 @@ def test_readers_start_over_where_a_source_is_half_deleted(
         cursors.append(aging.head("kitchen"))
     assert aging.delete_source("kitchen") == Pruned()
     assert not aging.events(EventQuery("kitchen", after=Cursor(cursors[-1]))).reset
+
+
+@pytest.mark.parametrize(
+    "forget",
+    [lambda timeline: timeline.prune(max_age_days=0), lambda timeline: timeline.delete_source("kitchen")],
+    ids=["age", "source"],
+)
+def test_closing_ends_the_forgetting_with_a_batch(
+    database_url: str, forget: Callable[[Timeline], Pruned], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retention, "_BATCH", 3)
+    timeline = Timeline.open(database_url)
+    for i in range(10):
+        timeline.append(new_recording(10 * i))
+    closing, remove, pause = threading.Thread(target=timeline.close), Ledger.remove, threading.Event()
+
+    def closed_meanwhile(*given: Any, **wanted: Any) -> tuple[int, int]:
+        closing.start()
+        while not timeline._database._closed:
+            pause.wait(0.001)
+        return remove(*given, **wanted)
+
+    monkeypatch.setattr(Ledger, "remove", closed_meanwhile)
+    with pytest.raises(UnavailableError, match="closed"):
+        forget(timeline)
+    closing.join()
+
+    timeline = Timeline.open(database_url)
+    assert timeline.sources()[0].recordings == 7
+    timeline.close()
 
 
 def test_removals_are_told_for_a_week(aging: Timeline, clock: Clock) -> None:
