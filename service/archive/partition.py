@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from service.archive.files import replacing
-from service.archive.finding import UNCHANGED, UNREADABLE
+from service.archive.finding import PASSING, UNCHANGED
 from service.archive.schema import Schema
 from service.archive.tables import flatten, nest
 
@@ -33,7 +33,7 @@ class Partition:
 
     As long as it is at work, findings are kept in `work/`, each saved state a file. Once all are there, the
     tables take their place. Either way a name's latest finding counts, except that a recording which was
-    once analysed is not forgotten because it cannot be read now.
+    once analysed is not forgotten because it cannot be read now, or is more than is allowed now.
 
     Attributes:
         index: its number.
@@ -163,7 +163,7 @@ def replaces(said: Known, known: Known | None) -> bool:
     """Whether what is said about a name counts, rather than what was known of it before."""
     if known is None:
         return True
-    lost = said.kind == UNREADABLE and known.kind is None
+    lost = said.kind in PASSING and known.kind is None
     return said != known and not lost
 
 

@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from service.archive.engine import EngineOptions, LocalEngine
 from service.archive.errors import ArchiveError
 from service.archive.folder import locked
 from service.archive.run import Summary
+from service.engine.audio import Limits
 from service.engine.tagger import Tagger
 from tests.conftest import export_tiny
 from tests.service.archive.folders import contents, table
@@ -168,6 +170,19 @@ def test_what_vanished_is_kept_and_told(tag: Tag, tmp_path: Path) -> None:
     assert summary.failures == {"unreadable": 2}
     assert table(out, "recordings") == before
     assert [row["recording"] for row in table(out, "failures")] == [str(folder / "never.wav")]
+
+
+def test_what_is_more_than_allowed_now_is_kept_and_told(
+    tag: Tag, engine: LocalEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, out = write(tmp_path / "a.wav"), tmp_path / "out"
+    tag([path], out)
+    before = contents(out)
+    os.utime(path, ns=(0, 0))
+    strict = replace(engine._options, limits=Limits(max_bytes=1000))
+    monkeypatch.setattr(engine, "_options", strict)
+    assert tag([path], out).failures == {"AudioLimitError": 1}
+    assert contents(out) == before
 
 
 def test_no_other_model_into_the_same_folder(tag: Tag, tmp_path: Path) -> None:
