@@ -1,5 +1,6 @@
 """What is to be tagged: trees, lists and URLs, each recording once."""
 
+import contextlib
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -8,9 +9,9 @@ from pathlib import Path
 
 from service.archive.entry import Entry
 from service.archive.errors import ArchiveError
-from service.archive.names import is_remote, path_of
+from service.archive.names import is_remote, path_of, path_of_name
 from service.archive.remote import Remote
-from service.archive.tree import entry_of, walk
+from service.archive.tree import Identity, entry_of, identity_of, lies_in, walk
 
 
 def list_recordings(
@@ -35,16 +36,40 @@ def list_recordings(
     """
     remote = Remote()
     patterns = tuple(match)
-    own = None if without is None else f"{path_of(str(without))}{os.sep}"
+    ours = _Folder(without)
     found: dict[str, Entry] = {}
     for entry in _all(inputs, lists, remote):
         last = entry.name.rstrip("/").rpartition("/")[2]
         wanted = not patterns or entry.fault or any(fnmatchcase(last, pattern) for pattern in patterns)
-        if wanted and not (own and entry.name.startswith(own)):
+        if wanted and entry.name not in ours:
             found[entry.name] = entry
     if not found:
         raise ArchiveError("nothing to tag: no file in what was named" + (" matches" if patterns else ""))
     return found
+
+
+class _Folder:
+    """A folder, which knows names of what is in it; each folder is looked at once.
+
+    Compared are not paths but what they lead to: the same folder may be named through a link here and
+    without it there.
+    """
+
+    def __init__(self, path: Path | None) -> None:
+        self._identity: Identity | None = None
+        if path is not None:
+            with contextlib.suppress(OSError):  # not there yet
+                self._identity = identity_of(str(path))
+        self._known: dict[str, bool] = {}
+
+    def __contains__(self, name: str) -> bool:
+        if self._identity is None or is_remote(name):
+            return False
+        folder = os.path.dirname(path_of_name(name))  # noqa: PTH120 - a Path for each of millions is not free
+        known = self._known.get(folder)
+        if known is None:
+            known = self._known[folder] = lies_in(folder, self._identity)
+        return known
 
 
 def _all(inputs: Iterable[str], lists: Iterable[str], remote: Remote) -> Iterator[Entry]:

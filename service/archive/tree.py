@@ -8,7 +8,7 @@ from pathlib import Path
 from service.archive.entry import Entry
 from service.archive.names import name_of
 
-_Identity = tuple[int, int]  # device and inode
+Identity = tuple[int, int]  # of a folder, whatever it is called: device and inode
 
 
 def stamp_of(status: os.stat_result) -> str:
@@ -27,18 +27,32 @@ def entry_of(path: str) -> Entry:
     return Entry(name_of(path), status.st_size, stamp_of(status))
 
 
+def identity_of(folder: str) -> Identity:
+    """What tells a folder from all others; `OSError` if it is not there."""
+    status = os.stat(folder)  # noqa: PTH116
+    return status.st_dev, status.st_ino
+
+
+def lies_in(folder: str, other: Identity) -> bool:
+    """Whether a folder is another one or somewhere under it, whatever links and mounts led to it."""
+    try:
+        real = Path(folder).resolve()
+        return any(identity_of(str(each)) == other for each in (real, *real.parents))
+    except OSError:
+        return False
+
+
 def walk(root: Path) -> Iterator[Entry]:
     """Everything under a folder but folders; what cannot be listed is an entry with its fault.
 
     Links to files are followed. Links to folders are not: they may lead round in circles, and what they
     lead to has a name of its own.
     """
-    folders: list[tuple[str, tuple[_Identity, ...]]] = [(str(root), ())]
+    folders: list[tuple[str, tuple[Identity, ...]]] = [(str(root), ())]
     while folders:
         folder, above = folders.pop()
         try:
-            status = os.stat(folder)  # noqa: PTH116
-            identity = (status.st_dev, status.st_ino)
+            identity = identity_of(folder)
             if identity in above:  # mounted into itself
                 yield Entry(name_of(folder), fault="a folder that contains itself")
                 continue

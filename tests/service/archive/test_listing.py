@@ -110,3 +110,21 @@ def test_nothing_there(given: tuple[list[str], list[str]], tmp_path: Path) -> No
     inputs, lists = given
     with pytest.raises(ArchiveError, match=r"nothing to tag|No such file|not known"):
         list_recordings([str(tmp_path / each) if "://" not in each else each for each in inputs], lists)
+
+
+@pytest.mark.parametrize("way", ["out", "link", "above/out", "above/link"])
+def test_a_folder_is_left_out_whatever_it_is_called(tmp_path: Path, way: str) -> None:
+    tree = tmp_path / "tree"
+    (tree / "out" / "events").mkdir(parents=True)
+    (tree / "out2").mkdir()
+    (tree / "link").symlink_to("out")
+    (tmp_path / "above").symlink_to("tree")
+    for name in ("a.wav", "out2/b.wav", "out/archive.json", "out/events/0.parquet"):
+        (tree / name).touch()
+    lines = tmp_path / "lines"
+    lines.write_text(f"{tree}/out/archive.json\n{tree}/link/events/0.parquet\n{tree}/a.wav\n")
+    without = (tree.parent if way.startswith("above") else tree) / way
+    for root in (tree, tmp_path / "above"):
+        found = list_recordings([str(root)], without=without)
+        assert set(found) == {f"{root}/a.wav", f"{root}/out2/b.wav"}
+    assert set(list_recordings([], [str(lines)], without=without)) == {f"{tree}/a.wav"}
