@@ -60,6 +60,8 @@ class Examiner:
                 return (yield from self._read(task, content))
         except UnreadableError as error:
             return Finding(entry.name, None, None, None, UNREADABLE, str(error))
+        except OSError as error:  # a large one is read a second time, by the engine
+            return Finding(entry.name, None, None, None, UNREADABLE, error.strerror or str(error))
         except AudioLimitError as error:
             return Finding(entry.name, None, None, None, type(error).__name__, str(error))
 

@@ -1,5 +1,6 @@
 """Whole runs: what is written is what the engine says, once, whatever happened before."""
 
+import errno
 import io
 import json
 import os
@@ -13,6 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 import soundfile
 
+from service.archive import content
 from service.archive.engine import EngineOptions, LocalEngine
 from service.archive.errors import ArchiveError
 from service.archive.folder import locked
@@ -170,6 +172,28 @@ def test_what_vanished_is_kept_and_told(tag: Tag, tmp_path: Path) -> None:
     assert summary.failures == {"unreadable": 2}
     assert table(out, "recordings") == before
     assert [row["recording"] for row in table(out, "failures")] == [str(folder / "never.wav")]
+
+
+def test_a_disk_that_fails_at_the_second_reading_is_told(
+    tag: Tag, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Failing(io.FileIO):
+        def seek(self, offset: int, whence: int = 0, /) -> int:
+            if self.name == str(tmp_path / "large.wav"):
+                raise OSError(errno.EIO, "Input/output error")
+            return super().seek(offset, whence)
+
+    def opened(path: str, *_: object, **__: object) -> io.BufferedReader:
+        return io.BufferedReader(Failing(path))
+
+    write(tmp_path / "large.wav")
+    write(tmp_path / "small.wav", seconds=0.1)
+    monkeypatch.setattr(content, "_PIECE", 10_000)
+    monkeypatch.setattr(content, "_IN_MEMORY", 20_000)
+    monkeypatch.setattr(content, "open", opened, raising=False)
+    summary = tag([tmp_path / "large.wav", tmp_path / "small.wav"], tmp_path / "out")
+    assert (summary.analysed, summary.failures) == (1, {"unreadable": 1})
+    assert [row["reason"] for row in table(tmp_path / "out", "failures")] == ["Input/output error"]
 
 
 def test_what_is_more_than_allowed_now_is_kept_and_told(
