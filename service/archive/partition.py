@@ -1,13 +1,14 @@
 """A part of an archive: what is known of its recordings, saved states, and the finished tables."""
 
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from service.archive.errors import ArchiveError
 from service.archive.files import replacing
 from service.archive.finding import PASSING, UNCHANGED
 from service.archive.schema import Schema
@@ -42,6 +43,11 @@ class Partition:
     """
 
     def __init__(self, folder: Path, index: int, schema: Schema) -> None:
+        """Read what is known.
+
+        Raises:
+            ArchiveError: a table or a saved state is missing or damaged.
+        """
         self.index = index
         self.waiting = 0
         self._schema = schema
@@ -51,10 +57,14 @@ class Partition:
         self._states = sorted((folder / WORK).glob(f"{self._stem}-*.arrow"))
         self.known: dict[str, Known] = {}
         if self.complete:
+            for table in schema.tables():
+                with self._reading(table) as path:
+                    pq.read_metadata(path)  # at a file's end: one that is cut has none
             for table in (LAST, "failures"):
-                path = self._path(table)
                 columns = [name for name in _KNOWN if name in schema.tables()[table].names]
-                self._learn(pq.read_table(path, columns=columns, partitioning=None))
+                with self._reading(table) as path:
+                    rows = pq.read_table(path, columns=columns, partitioning=None)
+                self._learn(rows)
         for state in self._states:
             self._learn(_read_state(state))
 
@@ -93,7 +103,7 @@ class Partition:
         """Write the tables of all that is known, unless they are there.
 
         Raises:
-            ArchiveError: they cannot be written.
+            ArchiveError: they cannot be written, or what they are made from is missing or damaged.
         """
         if self.settled:
             return
@@ -110,10 +120,17 @@ class Partition:
     def _path(self, table: str) -> Path:
         return self._folder / table / f"{self._stem}.parquet"
 
+    @contextmanager
+    def _reading(self, table: str) -> Iterator[Path]:
+        """The path of a table which has to be there."""
+        with _whole(self._path(table), f"take {self._path(LAST)} away to have its recordings analysed again"):
+            yield self._path(table)
+
     def _finished(self) -> list[pa.Table]:
-        tables = {
-            table: pq.read_table(self._path(table), partitioning=None) for table in self._schema.tables()
-        }
+        tables = {}
+        for table in self._schema.tables():
+            with self._reading(table) as path:
+                tables[table] = pq.read_table(path, partitioning=None)
         return [nest(tables, self._schema), *map(_read_state, self._states)]
 
     def _learn(self, rows: pa.Table) -> list[int]:
@@ -180,4 +197,15 @@ def _order(findings: pa.Table) -> list[int]:
 
 def _read_state(path: Path) -> pa.Table:
     """A saved state, mapped and not read: its curves may be large."""
-    return pa.ipc.open_file(pa.memory_map(str(path))).read_all()
+    with _whole(path, "take it away to have the recordings in it analysed again"):
+        return pa.ipc.open_file(pa.memory_map(str(path))).read_all()
+
+
+@contextmanager
+def _whole(path: Path, remedy: str) -> Iterator[None]:
+    """Read a file, or say that it is missing or damaged and what to do about it."""
+    try:
+        yield
+    except (OSError, pa.ArrowException) as error:
+        reason = getattr(error, "strerror", None) or str(error).partition("\n")[0]
+        raise ArchiveError(f"cannot read {path}: {reason}; {remedy}") from error

@@ -242,6 +242,34 @@ def test_one_run_at_a_time(tag: Tag, tmp_path: Path) -> None:
     assert tag([path], tmp_path / "out").analysed == 1
 
 
+@pytest.mark.parametrize("name", ["recordings", "events", "chunks", "failures"])
+@pytest.mark.parametrize("keep", [0, 100, None])
+def test_a_damaged_table_is_named(tag: Tag, tmp_path: Path, name: str, keep: int | None) -> None:
+    first, out = write(tmp_path / "a.wav"), tmp_path / "out"
+    tag([first], out, partitions=1)
+    path = out / name / "000000.parquet"
+    whole = path.read_bytes()
+    path.unlink()
+    if keep is not None:
+        path.write_bytes(whole[:keep])
+    elif name == "recordings":  # which is as if the part had never been finished
+        return
+    with pytest.raises(ArchiveError, match=rf"cannot read {path}: .*; take {out}/recordings/000000\.parquet"):
+        tag([first], out)
+    (out / "recordings" / "000000.parquet").unlink()
+    assert tag([first], out).analysed == 1
+    assert path.read_bytes() == whole
+
+
+def test_a_damaged_state_is_named(tag: Tag, tmp_path: Path) -> None:
+    first, out = write(tmp_path / "a.wav"), tmp_path / "out"
+    tag([first], out)
+    state = out / "work" / "000000-000001.arrow"
+    state.write_bytes(b"ARROW1 cut")
+    with pytest.raises(ArchiveError, match=f"cannot read {state}: .*; take it away"):
+        tag([first], out)
+
+
 def test_somebody_elses_folder_is_left_alone(tag: Tag, tmp_path: Path) -> None:
     path = write(tmp_path / "a.wav")
     (tmp_path / "out").mkdir()
