@@ -31,16 +31,19 @@ def ensure_room(connection: Connection, file: Path, adding_bytes: int) -> None:
     Raises:
         UnavailableError: there is too little room.
     """
-    unused = connection.exec_driver_sql(
-        "SELECT freelist_count * page_size FROM pragma_freelist_count, pragma_page_size"
-    ).scalar_one()
     try:
         log = file.with_name(f"{file.name}-wal").stat().st_size
         free = shutil.disk_usage(file.parent).free
     except OSError as error:
         _log.warning("timeline database: %s", error)
         raise UnavailableError("the timeline's database cannot be used now", _RETRY_AFTER_S) from error
-    growth = max(0, log + adding_bytes - unused)
+    growth = log + adding_bytes
+    if free >= MARGIN_BYTES + adding_bytes + growth:
+        return  # as nearly always, without asking how much of the file is unused
+    unused = connection.exec_driver_sql(
+        "SELECT freelist_count * page_size FROM pragma_freelist_count, pragma_page_size"
+    ).scalar_one()
+    growth = max(0, growth - unused)
     if free < MARGIN_BYTES + adding_bytes + growth:
         _log.warning("timeline database: its disk is full but for %d bytes, kept for deleting", free)
         raise UnavailableError("the disk of the timeline's database is full", _RETRY_AFTER_S)
