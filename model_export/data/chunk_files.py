@@ -48,12 +48,16 @@ def open_sound(path: Path | ShardMember) -> soundfile.SoundFile:
     """Open a recording.
 
     Raises:
-        RecordingError: it cannot be read.
+        RecordingError: it cannot be read, or is empty: labelled silence would be learned from.
     """
     try:
-        return soundfile.SoundFile(path.open() if isinstance(path, ShardMember) else path)
+        sound = soundfile.SoundFile(path.open() if isinstance(path, ShardMember) else path)
     except (OSError, soundfile.LibsndfileError) as error:
         raise RecordingError(f"cannot read the recording {path}: {error}") from error
+    if not sound.frames:
+        sound.close()
+        raise RecordingError(f"the recording {path} holds no sample")
+    return sound
 
 
 def load_chunk(
@@ -62,7 +66,7 @@ def load_chunk(
     """(samples,) float32, full scale 1: the mean of the channels at `sample_rate`, silence after its end.
 
     Raises:
-        RecordingError: it cannot be read.
+        RecordingError: it cannot be read, is empty, or holds samples that are no finite numbers.
     """
     try:
         with open_sound(path) as file:
@@ -71,6 +75,8 @@ def load_chunk(
             rate = file.samplerate
     except (OSError, soundfile.LibsndfileError) as error:
         raise RecordingError(f"cannot read the recording {path}: {error}") from error
+    if not np.isfinite(read).all():
+        raise RecordingError(f"the recording {path} holds samples that are no finite numbers")
     mono = read.mean(axis=1)
     if rate != sample_rate:
         mono = soxr.resample(mono, rate, sample_rate, "HQ")
@@ -99,7 +105,7 @@ def write_set(
         more: into the manifest.
 
     Raises:
-        RecordingError: a recording cannot be read, or there is none.
+        RecordingError: `load_chunk` refuses a recording, or there is none.
     """
     if not chunks:
         raise RecordingError(f"nothing to write into {out}: no chunk")

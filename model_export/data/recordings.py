@@ -1,13 +1,13 @@
 """`python -m model_export recordings`: tables of files and tags, or shards, as sets to train on.
 
 The table is CSV with the columns `file` (relative to the table's folder) and `labels` (codes separated by
-`;` or `,`; empty where nothing of the vocabulary occurs). The vocabulary is every code that occurs, or a
-second table with the columns `code`, `name` and, if wanted, `scored` (`yes` or `no`), which fixes the order.
+`;`, or by `,` in quotes; empty where nothing of the vocabulary occurs). A file that stands in several rows
+has the labels of all of them. The vocabulary is every code that occurs, or a second table with the columns
+`code`, `name` and, if wanted, `scored` (`yes` or `no`), which fixes the order.
 """
 
 import csv
 import json
-import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -18,7 +18,7 @@ import typer
 
 from model_export.data.chunk_files import LabelledChunk, RecordingError, open_sound, write_set
 from model_export.data.labels import CHIME_HOME
-from model_export.data.shards import ShardMember, read_shard
+from model_export.data.shards import ShardMember, codes_in, read_shard
 from service.engine.card import Label
 
 
@@ -28,7 +28,7 @@ class TableError(RecordingError):
 
 @dataclass(frozen=True, slots=True)
 class LabelledFile:
-    """A row of the table, or a sample of a shard."""
+    """A recording of a table, or a sample of a shard."""
 
     path: Path | ShardMember
     labels: frozenset[str]
@@ -38,20 +38,22 @@ def read_table(table: Path) -> list[LabelledFile]:
     """The rows of a table of files and tags.
 
     Raises:
-        TableError: it cannot be read, has no rows or lacks a column, or a file does not exist.
+        TableError: it cannot be read, has no rows or lacks a column, a row has more cells than the header, or
+            a file does not exist.
     """
     files = []
     for line, row in enumerate(_rows(table, ("file", "labels")), start=2):
         path = table.parent / row["file"]
         if not path.is_file():
             raise TableError(f"{table}, line {line}: there is no file {path}")
-        codes = frozenset(filter(None, (code.strip() for code in re.split("[;,]", row["labels"]))))
-        files.append(LabelledFile(path, _checked(codes, f"{table}, line {line}")))
+        files.append(LabelledFile(path, _checked(codes_in(row["labels"]), f"{table}, line {line}")))
     return files
 
 
 def read_sources(sources: Sequence[Path]) -> list[LabelledFile]:
-    """The recordings of tables and of shards (`.tar`), in order.
+    """The recordings of tables and of shards (`.tar`), each once, in the order of their first rows.
+
+    One that stands in several rows, as where each label has its own, has the labels of all of them.
 
     Raises:
         TableError: a table is not as `read_table` wants it, or a label code cannot be written into a set.
@@ -65,7 +67,13 @@ def read_sources(sources: Sequence[Path]) -> list[LabelledFile]:
             ]
         else:
             files += read_table(source)
-    return files
+    # Kept apart they would be cut into the same chunks with other labels, some of them held back perhaps.
+    found: dict[Path | ShardMember, LabelledFile] = {}
+    for file in files:
+        place = file.path.resolve() if isinstance(file.path, Path) else file.path
+        first = found.setdefault(place, file)
+        found[place] = LabelledFile(first.path, first.labels | file.labels)
+    return list(found.values())
 
 
 def _checked(codes: frozenset[str], where: str) -> frozenset[str]:
@@ -101,6 +109,12 @@ def _rows(table: Path, columns: tuple[str, ...]) -> list[dict[str, str]]:
     missing = [column for column in columns if not rows or column not in rows[0]]
     if missing:
         raise TableError(f"{table} needs rows with the columns {', '.join(columns)}; missing: {missing}")
+    for line, row in enumerate(rows, start=2):
+        if None in row:
+            raise TableError(
+                f"{table}, line {line}: {row[None]} are beyond the columns of the header; put several codes "
+                "into one cell, separated by ';', and quote a cell that holds a comma"
+            )
     return rows
 
 
@@ -166,7 +180,7 @@ def make_sets(
     Raises:
         TableError: a table is not as described above, or a label is not in the vocabulary.
         ShardError: a shard is not as described in `shards`.
-        RecordingError: a recording cannot be read.
+        RecordingError: a recording cannot be read, is empty, or holds samples that are no finite numbers.
     """
     files = read_sources(sources)
     names = ", ".join(source.name for source in sources)

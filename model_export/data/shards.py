@@ -1,8 +1,8 @@
 """WebDataset shards: tar archives in which files that share a name up to the first dot are one sample.
 
 A sample has its sound (`.wav`, `.flac`, `.ogg` or `.mp3`) and its labels: a `.json` document whose field
-`labels` is a list of codes, or a `.txt` or `.cls` file of codes separated by `;` or `,`. Sounds are read
-where they lie in the archive, which therefore must not be compressed; nothing is unpacked.
+`labels` is a list of codes, or a `.txt` or `.cls` file of codes separated by `;`, `,` or line ends. Sounds
+are read where they lie in the archive, which therefore must not be compressed; nothing is unpacked.
 """
 
 import io
@@ -52,6 +52,11 @@ class ShardMember:
         return io.BytesIO(self.content())
 
 
+def codes_in(text: str) -> frozenset[str]:
+    """The label codes of a text, separated by `;`, `,` or line ends."""
+    return frozenset(filter(None, (code.strip() for code in re.split("[;,\r\n]", text))))
+
+
 def read_shard(path: Path) -> list[tuple[ShardMember, frozenset[str]]]:
     """The sound and the label codes of every sample, in the order of the archive.
 
@@ -89,7 +94,7 @@ def _labels(member: ShardMember) -> frozenset[str]:
     try:
         text = member.content().decode("utf-8")
         if _extension(member) != "json":
-            return frozenset(filter(None, (code.strip() for code in re.split("[;,]", text))))
+            return codes_in(text)
         found = json.loads(text)["labels"]
         return frozenset(str(code) for code in ([found] if isinstance(found, str) else found))
     except (ValueError, KeyError, TypeError) as error:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from numpy.typing import NDArray
 from typer.testing import CliRunner
 
 from model_export.__main__ import create_app
@@ -59,6 +60,7 @@ def test_a_table_is_read_in_order_with_either_separator(table: Path) -> None:
         ("file,tags\n1.wav,a\n", r"missing: \['labels'\]"),
         ("file,labels\n", "needs rows"),
         ("file,labels\n1.wav,a=b\n", "must not contain '='"),
+        ("file,labels\n1.wav,a\n1.wav,a,b\n", r"line 3: \['b'\] are beyond .* one cell, separated by ';'"),
     ],
 )
 def test_a_wrong_table_is_refused(table: Path, text: str, says: str) -> None:
@@ -112,6 +114,18 @@ def test_long_recordings_are_cut_and_short_rests_dropped(table: Path, tmp_path: 
         weak.targets(codes, soft=True)
 
 
+def test_a_file_of_several_rows_is_one_recording_with_the_labels_of_all(table: Path) -> None:
+    table.write_text("file,labels\n1.wav,a\n2.wav,\n./1.wav,b\n")
+    again = table.with_name("again.csv")
+    again.write_text("file,labels\n1.wav,c\n3.wav,a\n")
+    files = read_sources([table, again])
+    assert [(file.path.name, sorted(file.labels)) for file in files] == [
+        ("1.wav", ["a", "b", "c"]),
+        ("2.wav", []),
+        ("3.wav", ["a"]),
+    ]
+
+
 def test_what_is_held_back_is_seeded_and_whole(table: Path) -> None:
     files = read_table(table)
     kept, back = held_back(files, 0.25, seed=1)
@@ -124,6 +138,24 @@ def test_what_is_held_back_is_seeded_and_whole(table: Path) -> None:
 def test_a_file_that_is_no_recording_is_named(table: Path, tmp_path: Path) -> None:
     (tmp_path / "1.wav").write_text("hello")
     with pytest.raises(RecordingError, match=r"1\.wav"):
+        make_sets([table], tmp_path / "set", None, 0.0, 1.0, 16_000, 0)
+
+
+@pytest.mark.parametrize(
+    ("samples", "says"),
+    [
+        (np.zeros(0), r"2\.wav holds no sample"),
+        (
+            np.where(np.arange(9_000) == 8_000, np.nan, 0.1),
+            r"2\.wav holds samples that are no finite numbers",
+        ),
+    ],
+)
+def test_a_recording_of_nothing_or_of_no_numbers_is_named(
+    samples: NDArray[np.float64], says: str, table: Path, tmp_path: Path
+) -> None:
+    soundfile.write(tmp_path / "2.wav", samples, 16_000, "FLOAT")
+    with pytest.raises(RecordingError, match=says):
         make_sets([table], tmp_path / "set", None, 0.0, 1.0, 16_000, 0)
 
 
@@ -204,7 +236,7 @@ def test_sounds_are_read_where_they_lie_in_a_shard(table: Path, tmp_path: Path) 
         for number, (extension, labels) in enumerate(
             [
                 ("txt", b"dog; tap water\n"),
-                ("cls", b"dog"),
+                ("cls", b"dog\r\ntap water\n"),
                 ("json", b'{"labels": "dog", "more": 1}'),
                 ("txt", b""),
             ]
@@ -212,7 +244,7 @@ def test_sounds_are_read_where_they_lie_in_a_shard(table: Path, tmp_path: Path) 
             archive.add(tmp_path / f"{number}.wav", f"some/{number}.wav")
             _add(archive, f"some/{number}.{extension}", labels)
     files = read_sources([shard])
-    assert [sorted(file.labels) for file in files] == [["dog", "tap water"], ["dog"], ["dog"], []]
+    assert [sorted(file.labels) for file in files] == [["dog", "tap water"]] * 2 + [["dog"], []]
     make_sets([shard], tmp_path / "set", None, 0.0, 1.0, 16_000, 0)
     for number, chunk in enumerate(read_weak_set(tmp_path / "set").waveforms[2:], start=1):
         alone = load_chunk(tmp_path / f"{number}.wav", 0.0, 1.0, 16_000)
