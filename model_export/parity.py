@@ -36,7 +36,9 @@ def inference_session(path: Path, threads: int = 1) -> Any:
 def lengths(n_fft: int, hop: int, sample_rate: int) -> tuple[int, ...]:
     """Sample counts to try: one frame, around the second frame, odd ones, up to 20 s."""
     edges = (n_fft, n_fft + 1, n_fft + hop - 1, n_fft + hop, n_fft + 3 * hop + 7)
-    return edges + tuple(round(seconds * sample_rate) + (1 if seconds < 4 else 0) for seconds in _ODD_SECONDS)
+    odd = (round(seconds * sample_rate) + (1 if seconds < 4 else 0) for seconds in _ODD_SECONDS)
+    # A tenth of a second may be less than a frame, of which the graph need answer nothing.
+    return edges + tuple(length for length in odd if length >= n_fft)
 
 
 def waveforms(

@@ -57,6 +57,13 @@ def test_the_gate_grid_covers_one_frame_to_twenty_seconds() -> None:
     assert shapes == {(1, 512), (1, 513), (5, 512), (5, 513)}
 
 
+@pytest.mark.parametrize(("n_fft", "sample_rate"), [(2048, 16_000), (512, 4_000)])
+def test_the_gate_tries_no_waveform_shorter_than_a_frame(n_fft: int, sample_rate: int) -> None:
+    tried = lengths(n_fft, n_fft // 2, sample_rate)
+    assert min(tried) == n_fft
+    assert max(tried) == 20 * sample_rate
+
+
 def test_an_export_is_one_valid_file_that_answers_as_torch(tmp_path: Path) -> None:
     path = tmp_path / "small.onnx"
     found = export(trained(), path)
