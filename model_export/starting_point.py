@@ -1,12 +1,13 @@
 """What a training begins with where it does not begin anew: an earlier one, as far as it knows the labels."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 from model_export.checkpoint import Checkpoint, load_checkpoint
+from model_export.config import TrainConfig
 from model_export.graph_weights import read_graph
 from model_export.models.waveform_tagger import WaveformTagger
-from service.engine.card import Label
 from service.engine.errors import BundleError
 
 
@@ -19,9 +20,7 @@ def read_trained(path: Path) -> Checkpoint:
     return read_graph(path) if path.suffix == ".onnx" else load_checkpoint(path)
 
 
-def adopt(
-    tagger: WaveformTagger, labels: tuple[Label, ...], start: Checkpoint, anew: Sequence[str] = ()
-) -> None:
+def adopt(tagger: WaveformTagger, config: TrainConfig, start: Checkpoint, anew: Sequence[str] = ()) -> None:
     """Give a tagger the weights and the standardization of a trained one.
 
     A row that belongs to a label goes to the label of the same code, wherever that stands now; labels unknown
@@ -29,13 +28,15 @@ def adopt(
 
     Args:
         tagger: to be changed.
-        labels: in the order of its label axis.
-        start: a tagger of the same system and sizes, of any labels.
+        config: of its run.
+        start: a tagger of the same system, sizes and front-end, of any labels.
         anew: layers of the network that keep their first weights, by name; their sizes may differ.
 
     Raises:
-        BundleError: it is of another system or of other sizes, or there is no such layer.
+        BundleError: it is of another system, of other sizes or of another front-end, or there is no such
+            layer.
     """
+    _refuse_other_features(config, start.config)
     new, old = tagger.state_dict(), start.tagger.state_dict()
     layers, left_out = (
         tuple(f"network.{name}." for name in names) for names in (tagger.network.label_layers, anew)
@@ -45,7 +46,7 @@ def adopt(
             there = ", ".join(name for name, _ in tagger.network.named_children())
             raise BundleError(f"the network has no layer {layer!r}; it has {there}")
     known = {label.code: row for row, label in enumerate(start.config.labels)}
-    pairs = [(row, known[label.code]) for row, label in enumerate(labels) if label.code in known]
+    pairs = [(row, known[label.code]) for row, label in enumerate(config.labels) if label.code in known]
     for name, value in new.items():
         if name.startswith(left_out):
             continue
@@ -59,3 +60,16 @@ def adopt(
                 value[row] = given[old_row]
         else:
             value.copy_(given)
+
+
+def _refuse_other_features(config: TrainConfig, start: TrainConfig) -> None:
+    """Weights fit the features they were learned on; the shapes of other ones may well be the same."""
+    new, old = (
+        {f"frontend.{name}": value for name, value in asdict(of.frontend).items()}
+        | {"standardize": of.standardize}
+        for of in (config, start)
+    )
+    names = [name for name in new | old if new.get(name) != old.get(name)]
+    if names:
+        told = ", ".join(f"{name} {old.get(name)} instead of {new.get(name)}" for name in names)
+        raise BundleError(f"what to begin with was trained on other features: {told}")

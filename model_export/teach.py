@@ -40,7 +40,8 @@ def teach(folder: Path, teachers: list[Path], weight: float = 0.7) -> NDArray[np
         (chunks, labels) the shares, in the order of the first teacher's labels.
 
     Raises:
-        TeachingError: teachers of different labels, or a set that tells what its annotators heard.
+        TeachingError: teachers of different labels or of another sample rate than the set's, or a set that
+            tells what its annotators heard.
         MixtureSetError: the folder is no set, or has labels that the teachers do not know.
         BundleError: a teacher is neither checkpoint nor graph.
     """
@@ -55,6 +56,12 @@ def teach(folder: Path, teachers: list[Path], weight: float = 0.7) -> NDArray[np
     labels = asked[0].config.labels
     if any(other.config.labels != labels for other in asked):
         raise TeachingError("the teachers do not have the same labels in the same order")
+    for path, teacher in zip(teachers, asked, strict=True):
+        rate = teacher.config.frontend.sample_rate
+        if chunks.manifest["sample_rate"] != rate:
+            raise TeachingError(
+                f"{folder} is at {chunks.manifest['sample_rate']} Hz, the teacher {path} at {rate}"
+            )
     codes = [label.code for label in labels]
     own = chunks.targets(codes).astype(np.float64)
     odds = np.mean([_log_odds(teacher, chunks) for teacher in asked], axis=0)

@@ -52,7 +52,7 @@ def train(
     Raises:
         MixtureSetError: a folder is not a set, has labels the configuration lacks, is at another rate or
             too small, or a batch is not to be shared out evenly.
-        BundleError: `start_from` is neither, or of a network of other sizes.
+        BundleError: `start_from` is neither, or of a network of other sizes or another front-end.
     """
     import lightning
     import numpy as np
@@ -117,7 +117,7 @@ def train(
             *statistics([features[path] for path in train_sets], config.standardize)
         )
     else:
-        adopt(module.tagger, config.labels, read_trained(start_from), anew)
+        adopt(module.tagger, config, read_trained(start_from), anew)
 
     checkpoints = [ModelCheckpoint(out, "best", save_last=True, enable_version_counter=False)]
     if validation_sets:

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import onnx
 import pytest
@@ -11,6 +12,7 @@ from model_export.calibration import DEFAULT_DECODER, Calibration, ScoreCalibrat
 from model_export.checkpoint import Checkpoint
 from model_export.config import TrainConfig
 from model_export.export import Trained, export
+from model_export.frontend import FrontEndConfig
 from model_export.graph_file import embed, read_card
 from model_export.graph_weights import read_graph
 from model_export.models.att_loc_cgrnn import AttLocConfig
@@ -120,7 +122,7 @@ def test_labels_keep_their_rows_wherever_they_stand() -> None:
     )
     start, new = started(CONFIG, 1), tagger(other, 2)
     untouched = tagger(other, 2).state_dict()
-    adopt(new, other.labels, start)
+    adopt(new, other, start)
     old = start.tagger.state_dict()
     for name, value in new.state_dict().items():
         if name.startswith(("network.output.", "network.localization.")):
@@ -134,13 +136,27 @@ def test_labels_keep_their_rows_wherever_they_stand() -> None:
 def test_a_network_of_other_sizes_cannot_be_gone_on_from() -> None:
     larger = replace(CONFIG, network=AttLocConfig(labels=3, filters=8, gru_units=3, gru_layers=2, hidden=5))
     with pytest.raises(BundleError, match=r"network\.conv\.weight is of shape \(8, 1, 1, 30\)"):
-        adopt(tagger(larger, 1), larger.labels, started(CONFIG, 1))
+        adopt(tagger(larger, 1), larger, started(CONFIG, 1))
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"frontend": FrontEndConfig(log=False)}, r"frontend\.log True instead of False"),
+        ({"frontend": FrontEndConfig(hop=128)}, r"frontend\.hop 256 instead of 128"),
+        ({"standardize": "unit"}, "standardize bands instead of unit"),
+    ],
+)
+def test_what_was_trained_on_other_features_cannot_be_gone_on_from(change: dict[str, Any], says: str) -> None:
+    other = replace(CONFIG, **change)
+    with pytest.raises(BundleError, match=f"trained on other features: {says}$"):
+        adopt(tagger(other, 2), other, started(CONFIG, 1))
 
 
 def test_a_layer_can_begin_anew() -> None:
     new, untouched = tagger(CONFIG, 2), tagger(CONFIG, 2).state_dict()
     start = started(CONFIG, 1)
-    adopt(new, CONFIG.labels, start, anew=["attention"])
+    adopt(new, CONFIG, start, anew=["attention"])
     for name, value in new.state_dict().items():
         begun = untouched if name.startswith("network.attention.") else start.tagger.state_dict()
         assert torch.equal(value, begun[name]), name
@@ -148,13 +164,13 @@ def test_a_layer_can_begin_anew() -> None:
 
 def test_a_layer_that_is_not_there_cannot_begin_anew() -> None:
     with pytest.raises(BundleError, match="no layer 'gates'; it has conv, attention, localization"):
-        adopt(tagger(CONFIG, 2), CONFIG.labels, started(CONFIG, 1), anew=["gates"])
+        adopt(tagger(CONFIG, 2), CONFIG, started(CONFIG, 1), anew=["gates"])
 
 
 def test_another_system_cannot_be_gone_on_from() -> None:
     chunk_level = TrainConfig.from_dict({"network": {"name": "cgrnn"}})
     with pytest.raises(BundleError, match="what to begin with has"):
-        adopt(tagger(chunk_level, 1), chunk_level.labels, started(CONFIG, 1))
+        adopt(tagger(chunk_level, 1), chunk_level, started(CONFIG, 1))
 
 
 @pytest.mark.parametrize("name", [name for name in SYSTEMS if name != "gmm"])

@@ -118,3 +118,11 @@ def test_teachers_of_other_labels_are_refused(
     with pytest.raises(MixtureSetError, match="no complete set"):
         teach(tmp_path / "nothing", teachers)
     assert read_weak_set(pupils).shares is None
+
+
+def test_teachers_of_another_rate_are_refused(pupils: Path, teachers: list[Path]) -> None:
+    manifest = json.loads((pupils / "manifest.json").read_text())
+    (pupils / "manifest.json").write_text(json.dumps(manifest | {"sample_rate": 4_000}))
+    with pytest.raises(TeachingError, match=r"set is at 4000 Hz, the teacher .*best\.ckpt at 16000"):
+        teach(pupils, teachers)
+    assert read_weak_set(pupils).shares is None
