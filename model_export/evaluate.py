@@ -79,10 +79,11 @@ def calibrate_on(model: Path, folders: list[Path], out: Path, limit: int | None 
 
 
 def extent_of(replicates: int, seed: int, silenced: int, sources: Path) -> "Extent":
-    """From the command line."""
+    """From the command line; a faulty table is told here, before everything is measured."""
     from model_export.evaluation.report import Extent
+    from model_export.evaluation.speakers import read_recordings
 
-    return Extent(replicates, seed, silenced, sources if sources.exists() else None)
+    return Extent(replicates, seed, silenced, read_recordings(sources) if sources.exists() else None)
 
 
 def register(app: typer.Typer) -> None:

@@ -2,9 +2,8 @@
 
 import dataclasses
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from model_export.calibration import Calibration
@@ -13,7 +12,7 @@ from model_export.evaluation.answers import Answers
 from model_export.evaluation.faithfulness import faithfulness_curves, faithfulness_figures
 from model_export.evaluation.localization import localization_figures
 from model_export.evaluation.probabilities import without_probabilities
-from model_export.evaluation.speakers import speaker_figures
+from model_export.evaluation.speakers import CHILD, Recording, speaker_figures
 from model_export.evaluation.tagging import tagging_figures
 from model_export.graph_file import graph_digest
 from model_export.revision import revision
@@ -32,13 +31,13 @@ class Extent:
         replicates: of the bootstrap.
         seed: of the bootstrap.
         silenced: chunks of each set on which the attention's faithfulness is tried.
-        sources: the corpus' table of recordings, for rows by speaker; None if it is not at hand.
+        recordings: of the corpus, by id, for rows by speaker; None if their table is not at hand.
     """
 
     replicates: int = 1000
     seed: int = 0
     silenced: int = 0
-    sources: Path | None = None
+    recordings: Mapping[str, Recording] | None = None
 
 
 def measure(bundle: Bundle, answers: Iterable[Answers], extent: Extent | None = None) -> Document:
@@ -88,14 +87,18 @@ def set_figures(bundle: Bundle, answers: Answers, extent: Extent) -> Document:
             figures["faithfulness"] = plain(faithfulness_figures(curves, replicates, seed))
         else:
             missing.append("Faithfulness of the attention: no chunk has a tag that is present and active.")
-    if extent.sources is None:
+    if extent.recordings is None:
         missing.append("Who speaks: the table of the corpus' recordings is not at hand.")
     elif not (answers.folder / "events.csv").exists():
         missing.append("Who speaks: the set does not tell which recordings it was mixed from.")
     else:
         few = min(replicates, _SPEAKER_REPLICATES)
-        rows = speaker_figures(answers, extent.sources, card.tag_thresholds, few, seed)
+        rows = speaker_figures(answers, extent.recordings, card.tag_thresholds, few, seed)
         figures["speakers"] = plain(rows)
+        if CHILD in answers.labels and all(
+            math.isnan(recording.age) for recording in extent.recordings.values()
+        ):
+            missing.append("Children by age: the table of the corpus' recordings has no `speaker_age`.")
     return figures
 
 

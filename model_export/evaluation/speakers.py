@@ -5,7 +5,7 @@ for the child, so both are compared within it.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,8 +41,8 @@ class SpeakerFigures:
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
-    """A recording in a chunk.
+class Recording:
+    """A recording of the corpus.
 
     Attributes:
         tag: that it is labelled with in the corpus: `c_hard` for children of 11 and 12.
@@ -65,29 +65,58 @@ class _Row:
     threshold: float | None = None
 
 
+def read_recordings(sources: Path) -> dict[str, Recording]:
+    """The recordings of a corpus by id.
+
+    Args:
+        sources: the corpus' `sources.csv`, with the columns `id`, `tag` and `origin` and, where the ages of
+            speakers are known, `speaker_age`.
+
+    Raises:
+        MixtureSetError: the table is missing or lacks a column, or an age is no number.
+    """
+    return {
+        row["id"]: Recording(row["tag"], row["origin"], _age(row.get("speaker_age"), row["id"], sources))
+        for row in read_rows(sources, "id,tag,origin", MixtureSetError)
+    }
+
+
+def _age(text: str | None, recording: str, sources: Path) -> float:
+    try:
+        return float(text) if text else math.nan
+    except ValueError as error:
+        raise MixtureSetError(
+            f"speaker_age of {recording!r} in {sources} must be a number of years: {text!r}"
+        ) from error
+
+
 def speaker_figures(
-    answers: Answers, sources: Path, thresholds: dict[str, float], replicates: int, seed: int
+    answers: Answers,
+    recordings: Mapping[str, Recording],
+    thresholds: dict[str, float],
+    replicates: int,
+    seed: int,
 ) -> dict[str, SpeakerFigures]:
     """Rows by name; those for which the set has too few chunks are left out.
 
     Args:
         answers: to a set of mixtures.
-        sources: the corpus' `sources.csv`, with the columns `id`, `tag`, `origin` and `speaker_age`.
+        recordings: of the corpus, by id.
         thresholds: by label, the score from which it is active.
         replicates: of the bootstrap over chunks.
         seed: of the bootstrap.
 
     Raises:
-        MixtureSetError: a table is missing or lacks a column.
+        MixtureSetError: `events.csv` is missing or lacks a column, or names a recording that is not known.
     """
     if not {CHILD, WOMAN} <= set(answers.labels):
         return {}
-    heard = _heard(answers.folder, sources, len(answers))
+    heard = _heard(answers.folder, recordings, len(answers))
     child, woman = answers.labels.index(CHILD), answers.labels.index(WOMAN)
     has_child, has_woman = answers.present[:, child], answers.present[:, woman]
     score = answers.tags[:, child]
 
-    def only(tags: set[str], wanted: Callable[[Heard], bool]) -> NDArray[np.bool_]:
+    def only(tags: set[str], wanted: Callable[[Recording], bool]) -> NDArray[np.bool_]:
         """Chunks with a recording of these tags, and every one as wanted."""
         speakers = [[each for each in of if each.tag in tags] for of in heard]
         return np.array([bool(of) and all(wanted(each) for each in of) for of in speakers])
@@ -126,20 +155,20 @@ def _figures(row: _Row, replicates: int, seed: int) -> SpeakerFigures:
     return SpeakerFigures(int(row.ours.sum()), int(row.theirs.sum()), rate, area, recall)
 
 
-def _origin_of_children(heard: list[list[Heard]]) -> str:
+def _origin_of_children(heard: list[list[Recording]]) -> str:
     origins = [each.origin for of in heard for each in of if each.tag in (CHILD, HARD_CHILD)]
     return max(set(origins), key=origins.count, default="")
 
 
-def _heard(folder: Path, sources: Path, count: int) -> list[list[Heard]]:
+def _heard(folder: Path, recordings: Mapping[str, Recording], count: int) -> list[list[Recording]]:
     """Of each of the first chunks of a set, the recordings that it was mixed from."""
-    known = {row["id"]: row for row in read_rows(sources, "id,tag,origin,speaker_age", MixtureSetError)}
-    chunks: list[list[Heard]] = [[] for _ in range(count)]
+    chunks: list[list[Recording]] = [[] for _ in range(count)]
     for event in read_rows(folder / "events.csv", "chunk,source", MixtureSetError):
-        row = known.get(event["source"])
-        if row is None:
-            raise MixtureSetError(f"{folder} is mixed from {event['source']!r}, which is not in {sources}")
+        recording = recordings.get(event["source"])
+        if recording is None:
+            raise MixtureSetError(
+                f"{folder} is mixed from {event['source']!r}, which is not in the table of recordings"
+            )
         if int(event["chunk"]) < count:
-            age = float(row["speaker_age"]) if row["speaker_age"] else math.nan
-            chunks[int(event["chunk"])].append(Heard(row["tag"], row["origin"], age))
+            chunks[int(event["chunk"])].append(recording)
     return chunks

@@ -24,6 +24,7 @@ from model_export.evaluation.localization import found_spans, localization_figur
 from model_export.evaluation.markdown import markdown
 from model_export.evaluation.plots import reliability
 from model_export.evaluation.report import Extent, measure, plain, shift
+from model_export.evaluation.speakers import Recording
 from model_export.evaluation.tagging import tagging_figures
 from model_export.frontend import FrontEndConfig
 from model_export.graph_file import graph_digest, read_card
@@ -202,6 +203,14 @@ def test_a_report_is_json_and_readable(bundle: Bundle, answers: Answers) -> None
     rate = figures["tagging"]["labels"]["c"]["equal_error_rate"]
     assert f"{rate['value']:.3f} [{rate['low']:.3f}, {rate['high']:.3f}]" in text
     assert plain(float("nan")) is None
+
+
+def test_a_corpus_without_ages_is_reported_as_far_as_it_goes(bundle: Bundle, answers: Answers) -> None:
+    recordings = {"young": Recording("c", "reading", float("nan"))}
+    report = measure(bundle, [answers], Extent(replicates=2, recordings=recordings))
+    assert "- Children by age: the table of the corpus' recordings has no `speaker_age`." in markdown(report)
+    report = measure(bundle, [answers], Extent(replicates=2, recordings={"old": Recording("c", "", 9.0)}))
+    assert report["sets"]["tiny-set"]["missing"] == []
 
 
 def test_recordings_without_truth_in_time_are_measured_as_far_as_they_go(
