@@ -6,6 +6,8 @@ table of label sets (columns `lists` and `majorityvote`). `docs/training.md` des
 """
 
 import hashlib
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,7 +35,9 @@ class Source:
     Attributes:
         tag: its label, or `background`.
         group: what it shares with other recordings (speaker, object, game); no group is in two splits.
-        active_regions_s: (onset, offset) pairs, seconds; outside them the recording is not to be used.
+            Empty if it shares nothing.
+        active_regions_s: (onset, offset) pairs, seconds; outside them the recording is not to be used. A
+            background may have none.
     """
 
     id: str
@@ -81,34 +85,38 @@ class Corpus:
 
 
 def read_corpus(root: Path, label_list: str = "development_refined") -> Corpus:
-    """Read the tables; no audio is opened.
+    """Read the tables and hold them against the rules of `docs/training.md`; no audio is opened.
 
     Args:
         root: the folder.
         label_list: which list of the label table gives the label sets.
 
     Raises:
-        CorpusError: a table or a column is missing, or the list is empty.
+        CorpusError: a table or a column is missing, a row is not as it should be, its file does not exist, an
+            id is there twice, a group is in two splits, or the list is empty.
     """
     sources = tuple(
         Source(
             id=row["id"],
-            path=root / row["path"],
+            path=_file(root, row),
             split=row["split"],
             tag=row["tag"],
             subclass=row["subclass"],
             origin=row["origin"],
             group=row["group"],
-            active_regions_s=_regions(row["active_regions"], row["id"]),
+            active_regions_s=_regions(row),
         )
         for row in read_rows(
             root / "sources.csv", "id,path,split,tag,subclass,origin,group,active_regions", CorpusError
         )
     )
     responses = tuple(
-        RoomResponse(row["id"], root / row["path"], row["split"], row["room"], float(row["rt60_s"] or "nan"))
+        RoomResponse(row["id"], _file(root, row), row["split"], row["room"], _rt60_s(row))
         for row in read_rows(root / "rooms.csv", "id,path,split,room,rt60_s", CorpusError)
     )
+    for table, rows in (("sources.csv", sources), ("rooms.csv", responses)):
+        _refuse_repeated(root / table, (row.id for row in rows))
+    _refuse_shared_groups(sources)
     label_sets = tuple(
         frozenset(row["majorityvote"])
         for row in read_rows(root / "chime_home_labels.csv", "lists,majorityvote", CorpusError)
@@ -119,15 +127,79 @@ def read_corpus(root: Path, label_list: str = "development_refined") -> Corpus:
     return Corpus(root, sources, responses, label_sets)
 
 
-def _regions(text: str, source: str) -> tuple[tuple[float, float], ...]:
+def _file(root: Path, row: dict[str, str]) -> Path:
+    path = root / row["path"]
+    if not path.is_file():
+        raise CorpusError(f"there is no file {path} of {row['id']!r}")
+    return path
+
+
+def _regions(row: dict[str, str]) -> tuple[tuple[float, float], ...]:
     """`0.120-1.480;2.000-2.310` (or separated by blanks) to pairs of seconds."""
+    text = row["active_regions"]
+    wrong = f"active_regions of {row['id']!r} must look like 0.12-1.48;2.0-2.31: {text!r}"
     try:
         pairs = [part.split("-") for part in text.replace(";", " ").split()]
-        return tuple((float(onset), float(offset)) for onset, offset in pairs)
+        regions = tuple((float(onset), float(offset)) for onset, offset in pairs)
+    except ValueError as error:
+        raise CorpusError(wrong) from error
+    if not all(onset < offset for onset, offset in regions) or not (regions or row["tag"] == BACKGROUND):
+        raise CorpusError(wrong)
+    return regions
+
+
+def _rt60_s(row: dict[str, str]) -> float:
+    try:
+        return float(row["rt60_s"] or "nan")
     except ValueError as error:
         raise CorpusError(
-            f"active_regions of {source!r} must look like 0.12-1.48;2.0-2.31: {text!r}"
+            f"rt60_s of {row['id']!r} must be a number of seconds: {row['rt60_s']!r}"
         ) from error
+
+
+def _refuse_repeated(table: Path, ids: Iterable[str]) -> None:
+    """Audio is found by id: of two with one, both would play what belongs to one."""
+    seen = set[str]()
+    for name in ids:
+        if name in seen:
+            raise CorpusError(f"{table} has the id {name!r} twice")
+        seen.add(name)
+
+
+def _refuse_shared_groups(sources: Iterable[Source]) -> None:
+    """What is learned of a group must not be heard again where it is measured."""
+    first: dict[str, Source] = {}
+    for source in sources:
+        other = first.setdefault(source.group, source) if source.group else source
+        if other.split != source.split:
+            raise CorpusError(
+                f"the group {source.group!r} is in two splits: {other.id!r} in {other.split}, "
+                f"{source.id!r} in {source.split}"
+            )
+
+
+@contextmanager
+def open_audio(path: Path) -> Iterator[soundfile.SoundFile]:
+    """A recording of the corpus, to read from.
+
+    Raises:
+        CorpusError: it cannot be read, is not mono, or not at 16 kHz.
+    """
+    try:
+        with soundfile.SoundFile(path) as file:
+            if file.samplerate != SAMPLE_RATE or file.channels != 1:
+                raise CorpusError(
+                    f"{path} has {file.channels} channels at {file.samplerate} Hz, "
+                    f"not one at {SAMPLE_RATE} Hz"
+                )
+            yield file
+    except (OSError, soundfile.LibsndfileError) as error:
+        raise CorpusError(f"cannot read {path}: {error}") from error
+
+
+def _frames(path: Path) -> int:
+    with open_audio(path) as file:
+        return int(file.frames)
 
 
 class AudioBank:
@@ -155,7 +227,7 @@ def decode(corpus: Corpus, cache: Path) -> Path:
         Path of the memory map.
 
     Raises:
-        CorpusError: a file is missing, not mono, or not at 16 kHz.
+        CorpusError: a file cannot be read, is not mono, or not at 16 kHz.
     """
     digest = hashlib.sha256("\n".join(str(source.path) for source in corpus.sources).encode()).hexdigest()[
         :12
@@ -165,17 +237,13 @@ def decode(corpus: Corpus, cache: Path) -> Path:
     if path.exists() and bounds_path.exists():
         return path
     cache.mkdir(parents=True, exist_ok=True)
-    lengths = [soundfile.info(source.path).frames for source in tqdm(corpus.sources, "measure", unit="file")]
+    lengths = [_frames(source.path) for source in tqdm(corpus.sources, "measure", unit="file")]
     bounds = np.concatenate([[0], np.cumsum(lengths)])
     partial = path.with_suffix(".partial.npy")
     samples = open_memmap(partial, mode="w+", dtype=np.int16, shape=(int(bounds[-1]),))
     for i, source in enumerate(tqdm(corpus.sources, "decode", unit="file")):
-        decoded, rate = soundfile.read(source.path, dtype="int16", always_2d=True)
-        if rate != SAMPLE_RATE or decoded.shape[1] != 1:
-            raise CorpusError(
-                f"{source.path} has {decoded.shape[1]} channels at {rate} Hz, not one at {SAMPLE_RATE} Hz"
-            )
-        samples[bounds[i] : bounds[i + 1]] = decoded[:, 0]
+        with open_audio(source.path) as file:
+            samples[bounds[i] : bounds[i + 1]] = file.read(dtype="int16")
     samples.flush()
     np.save(bounds_path, bounds)
     partial.rename(path)

@@ -29,6 +29,11 @@ class LabelLaw:
             style.label_share,
         )
 
+    @property
+    def tags(self) -> frozenset[str]:
+        """All that may be drawn, silence aside."""
+        return frozenset(TAGS) if self._style.free_label_share else frozenset[str]().union(*self._sets)
+
     def draw(self, rng: np.random.Generator) -> frozenset[str]:
         """One label set: tags, or `S` alone."""
         if rng.random() < self._style.silence_share:

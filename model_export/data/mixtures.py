@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from scipy import fft
 
 from model_export.data import channel
-from model_export.data.corpus import BACKGROUND, SAMPLE_RATE, AudioBank, Corpus
+from model_export.data.corpus import BACKGROUND, SAMPLE_RATE, AudioBank, Corpus, CorpusError
 from model_export.data.excerpts import Excerpt, ExcerptCutter, SourcePicker
 from model_export.data.label_law import LabelLaw
 from model_export.data.labels import SILENCE, TAGS
@@ -53,7 +53,11 @@ class Mixture:
 
 
 class Mixer:
-    """Makes the mixtures of one split in one style."""
+    """Makes the mixtures of one split in one style.
+
+    Raises:
+        CorpusError: the split lacks a tag that may be drawn, or a background without other sounds in it.
+    """
 
     def __init__(
         self, corpus: Corpus, bank: AudioBank, rooms: tuple[Room, ...], style: MixingStyle, seed: int
@@ -62,6 +66,13 @@ class Mixer:
         self._seed = seed
         self._bank = bank
         self._law = LabelLaw(corpus.label_sets, style)
+        there = {
+            source.tag
+            for source in corpus.sources
+            if (source.tag, source.subclass in BUSY) != (BACKGROUND, True)
+        }
+        if missing := sorted((self._law.tags | {BACKGROUND}) - there):
+            raise CorpusError(f"{corpus.root} has no source of {missing} to mix {style.name} chunks from")
         picker = SourcePicker(corpus.sources)
         self._cutter = ExcerptCutter(bank, picker)
         backgrounds = [source for source in corpus.sources if source.tag == BACKGROUND]

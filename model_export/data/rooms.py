@@ -6,11 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pyroomacoustics as pra
-import soundfile
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from model_export.data.corpus import SAMPLE_RATE, RoomResponse
+from model_export.data.corpus import SAMPLE_RATE, RoomResponse, open_audio
 
 LENGTH = SAMPLE_RATE  # every response is cut to one second
 
@@ -96,10 +95,15 @@ def _shoebox(config: SimulatedRooms, rng: np.random.Generator) -> NDArray[np.flo
 
 
 def load_measured(responses: tuple[RoomResponse, ...]) -> tuple[Room, ...]:
-    """The measured responses, grouped by room."""
+    """The measured responses, grouped by room.
+
+    Raises:
+        CorpusError: a file cannot be read, is not mono, or not at 16 kHz.
+    """
     rooms: dict[str, list[NDArray[np.float32]]] = {}
     for response in responses:
-        samples, _ = soundfile.read(response.path, dtype="float32")
+        with open_audio(response.path) as file:
+            samples = file.read(dtype="float32")
         aligned = _from_direct_sound(samples)[:LENGTH]
         rooms.setdefault(response.room, []).append(_trimmed(aligned / np.sqrt(np.sum(aligned**2))))
     return tuple(Room(name, True, tuple(group)) for name, group in sorted(rooms.items()))

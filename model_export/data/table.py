@@ -13,14 +13,14 @@ def read_rows(path: Path, columns: str, error: type[AttLocError]) -> Iterator[di
     Args:
         path: the file.
         columns: names that it must have, separated by commas.
-        error: what to raise, with a message, if it lacks one or cannot be read.
+        error: what to raise, with a message, if it lacks one or cannot be read as UTF-8.
     """
     try:
-        with path.open(newline="", encoding="utf-8") as file:
-            reader = csv.DictReader(file)
+        with path.open(newline="", encoding="utf-8-sig") as file:  # spreadsheets begin with a mark
+            reader = csv.DictReader(file, restval="")
             missing = set(columns.split(",")) - set(reader.fieldnames or ())
             if missing:
                 raise error(f"{path} lacks the columns {sorted(missing)}")
             yield from reader
-    except OSError as problem:
+    except (OSError, UnicodeDecodeError, csv.Error) as problem:
         raise error(f"cannot read {path}: {problem}") from problem

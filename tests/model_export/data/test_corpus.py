@@ -43,7 +43,7 @@ def test_an_unknown_split_is_named_with_the_known_ones(corpus_root: Path) -> Non
     [
         ("id,path\n", "lacks the columns"),
         (
-            "id,path,split,tag,subclass,origin,group,active_regions\nx,x,train,b,,,,1.0\n",
+            "id,path,split,tag,subclass,origin,group,active_regions\nx,sources.csv,train,b,,,,1.0\n",
             "active_regions of 'x'",
         ),
     ],
@@ -53,6 +53,49 @@ def test_a_table_that_is_not_as_described_is_refused(
 ) -> None:
     with pytest.raises(CorpusError, match=message):
         read_corpus(copied(corpus_root, tmp_path, sources=text))
+
+
+HEADER = "id,path,split,tag,subclass,origin,group,active_regions\n"
+ROOMS = "id,path,split,room,rt60_s\n"
+
+
+@pytest.mark.parametrize(
+    ("table", "text", "message"),
+    [
+        ("sources", "x,a.wav,train,b,,,g,0-1\nx,a.wav,train,p,,,g,0-1\n", "sources.csv has the id 'x' twice"),
+        (
+            "sources",
+            "x,a.wav,train,b,,,g,0-1\ny,a.wav,train,b,,,,0-1\nz,a.wav,test,b,,,g,0-1\n",
+            "group 'g' is in two splits: 'x' in train, 'z' in test",
+        ),
+        ("sources", "x,none.wav,train,b,,,g,0-1\n", r"there is no file .*none\.wav of 'x'"),
+        ("sources", "x,a.wav,train,b,,,g,\n", "active_regions of 'x'"),
+        ("sources", "x,a.wav,train,b\n", "active_regions of 'x'"),
+        ("sources", "x,a.wav,train,b,,,g,1-0\n", "active_regions of 'x'"),
+        ("rooms", "r,none.wav,train,room,0.3\n", r"there is no file .*none\.wav of 'r'"),
+        ("rooms", "r,a.wav,train,room,short\n", "rt60_s of 'r' must be a number of seconds: 'short'"),
+        ("rooms", "r,a.wav,train,room,0.3\nr,a.wav,train,room,0.3\n", "rooms.csv has the id 'r' twice"),
+    ],
+)
+def test_a_row_that_breaks_a_rule_is_named(
+    corpus_root: Path, tmp_path: Path, table: str, text: str, message: str
+) -> None:
+    rows = {"sources": HEADER, "rooms": ROOMS}
+    rows[table] += text
+    (tmp_path / "a.wav").touch()
+    with pytest.raises(CorpusError, match=message):
+        read_corpus(copied(corpus_root, tmp_path, **rows))
+
+
+def test_tables_are_utf_8_with_and_without_a_mark(corpus_root: Path, tmp_path: Path) -> None:
+    root = copied(corpus_root, tmp_path, rooms=ROOMS, sources=f"{HEADER}x,a.wav,train,background,,,,\n")
+    (root / "a.wav").touch()
+    table = root / "sources.csv"
+    table.write_text(table.read_text(), encoding="utf-8-sig")
+    assert [source.id for source in read_corpus(root).sources] == ["x"]
+    table.write_text(f"{HEADER}Küche,a.wav,train,b,,,,0-1\n", encoding="latin-1")
+    with pytest.raises(CorpusError, match=r"cannot read .*sources\.csv: 'utf-8' codec"):
+        read_corpus(root)
 
 
 def test_a_missing_table_and_an_empty_list_are_refused(corpus_root: Path, tmp_path: Path) -> None:
@@ -76,9 +119,11 @@ def test_the_bank_gives_each_file_back_and_decodes_it_once(corpus_root: Path, tm
 
 def test_audio_at_another_rate_is_refused_by_name(corpus_root: Path, tmp_path: Path) -> None:
     soundfile.write(tmp_path / "fast.wav", np.zeros(100), 44_100)
-    header = "id,path,split,tag,subclass,origin,group,active_regions\n"
-    root = copied(corpus_root, tmp_path, sources=f"{header}x,fast.wav,train,b,any,made,x,0-1\n")
+    root = copied(corpus_root, tmp_path, rooms=ROOMS, sources=f"{HEADER}x,fast.wav,train,b,any,made,x,0-1\n")
     with pytest.raises(CorpusError, match=r"fast\.wav has 1 channels at 44100 Hz"):
+        decode(read_corpus(root).of_split("train"), tmp_path)
+    (tmp_path / "fast.wav").write_text("hello")
+    with pytest.raises(CorpusError, match=r"cannot read .*fast\.wav"):
         decode(read_corpus(root).of_split("train"), tmp_path)
 
 

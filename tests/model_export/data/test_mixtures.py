@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
-from model_export.data.corpus import AudioBank, decode, read_corpus
+from model_export.data.corpus import AudioBank, CorpusError, decode, read_corpus
 from model_export.data.labels import SILENCE, TAGS
 from model_export.data.mixtures import FRAMES, HOP, N_FFT, SAMPLES, Mixer, frames_active
 from model_export.data.rooms import load_measured
@@ -62,6 +62,15 @@ def test_every_style_gives_chunks_whose_truth_fits_their_labels(
         assert {event.tag for event in mixture.events} == present
         for event in mixture.events:
             assert 0 <= event.onset_s < event.offset_s <= 4
+
+
+@pytest.mark.parametrize("tag", ["b", "background"])
+def test_a_corpus_that_lacks_a_tag_is_refused(corpus_root: Path, tmp_path: Path, tag: str) -> None:
+    whole = read_corpus(corpus_root).of_split("train")
+    bank = AudioBank(decode(whole, tmp_path), whole.sources)
+    corpus = replace(whole, sources=tuple(source for source in whole.sources if source.tag != tag))
+    with pytest.raises(CorpusError, match=rf"no source of \['{tag}'\] to mix shifted chunks from"):
+        Mixer(corpus, bank, (), SHIFTED, 1)
 
 
 def test_a_mixture_depends_on_seed_and_index_only(corpus_root: Path, tmp_path: Path) -> None:
