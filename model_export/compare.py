@@ -4,7 +4,7 @@ import json
 import math
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -61,16 +61,27 @@ class Sets:
 def plan(suite: "Suite", sets: Sets, seeds: int, chunks: int, checkpoints: int, out: Path) -> list[Run]:
     """Every run, all configurations with one seed before any with the next.
 
+    Labels are those of the sets, where neither the suite nor a configuration names any, as for `train`.
     Configurations that ask for soft labels are left out where the sets have none.
+
+    Raises:
+        SuiteError: a field that does not exist, or too few chunk passes to learn from.
+        MixtureSetError: a folder is not a set, or has labels that a configuration lacks.
     """
     from model_export.comparison.suites import train_config
     from model_export.data.mixture_set import read_weak_set
+    from model_export.data.recordings import vocabulary_of
 
-    annotated = all(read_weak_set(path).shares is not None for path in sets.train)
+    learned = [read_weak_set(path) for path in sets.train]
+    annotated = all(of.shares is not None for of in learned)
+    labels = vocabulary_of(sets.train)
+    own = {"labels": labels} if labels else {}
     runs = []
     for seed in range(1, seeds + 1):
         for name in suite.configurations:
-            config = train_config(suite.fields(name), seed, chunks, checkpoints)
+            config = train_config(own | suite.fields(name), seed, chunks, checkpoints)
+            for of in learned:
+                of.targets([label.code for label in config.labels])  # told now, not after hours of other runs
             if annotated or not config.soft_labels:
                 folder = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
                 runs.append(Run(name, config, out / folder / f"seed-{seed}"))
@@ -91,9 +102,22 @@ def prepare(runs: list[Run], train_sets: tuple[Path, ...]) -> None:
 
 
 def carry_out_all(
-    runs: list[Run], sets: Sets, jobs: int, progress: bool, beginning: "Beginning"
+    runs: list[Run],
+    sets: Sets,
+    tested: Mapping[Path, str],
+    jobs: int,
+    progress: bool,
+    beginning: "Beginning",
 ) -> Iterator[Run]:
     """Carry out runs, `jobs` at a time; yields each when it is done.
+
+    Args:
+        runs: to carry out.
+        sets: to learn from.
+        tested: sets to answer, and the digest of each.
+        jobs: runs at a time.
+        progress: show bars.
+        beginning: what all runs begin with.
 
     Raises:
         AttLocError: a run's process was killed.
@@ -103,13 +127,13 @@ def carry_out_all(
     train_sets = list(sets.train)
     if jobs == 1:
         for run in runs:
-            carry_out(run.config, train_sets, sets.answered, run.out, progress, beginning)
+            carry_out(run.config, train_sets, tested, run.out, progress, beginning)
             yield run
         return
     # A fresh process for each: what one training leaves in memory is no burden for the next.
     with ProcessPoolExecutor(jobs, get_context("spawn"), max_tasks_per_child=1) as pool:
         waiting = {
-            pool.submit(carry_out, run.config, train_sets, sets.answered, run.out, False, beginning): run
+            pool.submit(carry_out, run.config, train_sets, tested, run.out, False, beginning): run
             for run in runs
         }
         for done in as_completed(waiting):
@@ -142,7 +166,7 @@ def compare(
         sets: to learn from and to answer.
         out: folder of the runs; what it holds finished is not done again.
         seeds: runs of each configuration.
-        chunks: chunk passes of a run.
+        chunks: chunk passes of a run, at most: each of its parts is of whole batches.
         checkpoints: parts in which a run is trained; one that was broken off goes on from its last.
         jobs: runs at a time.
         replicates: of the bootstrap.
@@ -152,7 +176,7 @@ def compare(
     Returns:
         The tables, Markdown.
     """
-    from model_export.comparison.runs import Beginning, is_done
+    from model_export.comparison.runs import Beginning, digests, is_done
 
     beginning = beginning or Beginning()
     runs = plan(suite, sets, seeds, chunks, checkpoints, out)
@@ -160,18 +184,17 @@ def compare(
         raise AttLocError("nothing to compare: these sets have no soft labels, by annotators or by `teach`")
     out.mkdir(parents=True, exist_ok=True)
     prepare(runs, sets.train)
-    to_do = [
-        run for run in runs if not is_done(run.config, list(sets.train), sets.answered, run.out, beginning)
-    ]
+    tested = digests(sets.answered)
+    to_do = [run for run in runs if not is_done(run.config, list(sets.train), tested, run.out, beginning)]
     finished = [run for run in runs if run not in to_do]
     started = time.monotonic()
-    for done, run in enumerate(carry_out_all(to_do, sets, jobs, progress, beginning), start=1):
+    for done, run in enumerate(carry_out_all(to_do, sets, tested, jobs, progress, beginning), start=1):
         finished.append(run)
         hours = (time.monotonic() - started) / done * (len(to_do) - done) / 3600
         if progress:
             typer.echo(f"{len(finished)} of {len(runs)}: {run.out}; about {hours:.1f} h to go", err=True)
-        write(suite, finished, sets, out, chunks, _QUICK, beginning)
-    return write(suite, finished, sets, out, chunks, replicates, beginning)
+        write(suite, finished, sets, out, _QUICK, beginning)
+    return write(suite, finished, sets, out, replicates, beginning)
 
 
 def write(
@@ -179,7 +202,6 @@ def write(
     finished: list[Run],
     sets: Sets,
     out: Path,
-    chunks: int,
     replicates: int,
     beginning: "Beginning",
 ) -> str:
@@ -187,6 +209,7 @@ def write(
     from model_export.comparison.figures import standings
     from model_export.comparison.report import Setting, document, markdown
     from model_export.comparison.runs import read_result, training_cpu_s
+    from model_export.comparison.suites import chunk_passes
     from model_export.data.mixture_set import read_weak_set
 
     by_name = {name: [run for run in finished if run.name == name] for name in suite.configurations}
@@ -200,7 +223,7 @@ def write(
         notes.append(f"Every run began with the weights of {beginning.start_from.name}{anew}.")
     setting = Setting(
         suite.reference,
-        chunks,
+        {name: chunk_passes(runs[0].config) for name, runs in by_name.items()},
         tuple(path.name for path in sets.train),
         sum(len(read_weak_set(path)) for path in sets.train),
         replicates,
@@ -256,7 +279,7 @@ def register(app: typer.Typer) -> None:
             Path | None, typer.Option(help="JSON: TrainConfig fields for every configuration")
         ] = None,
         seeds: Annotated[int, typer.Option(min=1, help="runs of each configuration")] = 3,
-        chunks: Annotated[int, typer.Option(min=1, help="chunk passes of each run")] = 24_000,
+        chunks: Annotated[int, typer.Option(min=1, help="chunk passes of each run, at most")] = 24_000,
         checkpoints: Annotated[
             int, typer.Option(min=1, help="parts of a run; a broken one goes on from its last")
         ] = 4,

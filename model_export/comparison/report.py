@@ -15,7 +15,7 @@ class Setting:
 
     Attributes:
         reference: configuration that differences are relative to.
-        chunks: chunk passes of each run.
+        chunks: chunk passes of each run, by configuration: larger batches leave more of a budget over.
         train: sets learned from, and how many chunks they hold together.
         available: chunks of these sets.
         replicates: of the bootstrap.
@@ -23,7 +23,7 @@ class Setting:
     """
 
     reference: str
-    chunks: int
+    chunks: Mapping[str, int]
     train: tuple[str, ...]
     available: int
     replicates: int
@@ -62,9 +62,10 @@ def markdown(
         sets: of each part, by name.
         seconds: as for `document`.
     """
-    passes = setting.chunks / setting.available
+    least, most = min(setting.chunks.values()), max(setting.chunks.values())
+    passes = least / setting.available
     text = [
-        f"Every run learned from {setting.chunks} chunk passes, "
+        f"Every run learned from {least if least == most else f'{least} to {most}'} chunk passes, "
         + (
             f"{passes:.1f} for each of the {setting.available} chunks"
             if passes >= 1

@@ -3,12 +3,15 @@
 import hashlib
 import json
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
+
+from model_export.data.mixture_set import MixtureSetError
 
 if TYPE_CHECKING:
     from model_export.config import TrainConfig
@@ -53,7 +56,7 @@ class Beginning:
 def carry_out(
     config: "TrainConfig",
     train_sets: list[Path],
-    tested_sets: list[Path],
+    tested: Mapping[Path, str],
     out: Path,
     progress: bool = True,
     beginning: Beginning = Beginning(),
@@ -65,7 +68,7 @@ def carry_out(
     Args:
         config: of the run.
         train_sets: folders of mixtures.
-        tested_sets: folders of mixtures to answer.
+        tested: folders of mixtures to answer, and the digest of each.
         out: the run's folder; what it holds of another configuration or other sets is replaced.
         progress: show bars.
         beginning: what it begins with.
@@ -99,11 +102,11 @@ def carry_out(
         export(Trained.read(last), graph, batches=(1, 2))
         told = {"training_cpu_s": None if resumed else round(seconds, 1)}  # of the last part alone
         (out / DONE).write_text(json.dumps(told) + "\n", encoding="utf-8")
-    missing = [folder for folder in tested_sets if not answers_file(out, folder).exists()]
+    missing = {folder: digest for folder, digest in tested.items() if not _is_answered(out, folder, digest)}
     if missing:
         bundle = Bundle.load(graph, device="cpu")
-        for folder in missing:
-            _write(_answered(bundle, folder), answers_file(out, folder))
+        for folder, digest in missing.items():
+            _write(_answered(bundle, folder), digest, answers_file(out, folder))
 
 
 def signature(config: "TrainConfig", train_sets: list[Path], beginning: Beginning) -> dict[str, object]:
@@ -120,10 +123,32 @@ def signature(config: "TrainConfig", train_sets: list[Path], beginning: Beginnin
     }
 
 
+def digests(folders: Sequence[Path]) -> dict[Path, str]:
+    """Of everything in these sets that answers and figures depend on: a set may be made anew in its folder.
+
+    Raises:
+        MixtureSetError: a folder is not a set.
+    """
+    return {folder: _digest(folder) for folder in folders}
+
+
+def _digest(folder: Path) -> str:
+    parts = hashlib.sha256()
+    for name in ("waveforms.npy", "labels.csv", "truth.npz"):
+        path = folder / name
+        if path.exists() or name != "truth.npz":  # recordings have no truth in time
+            try:
+                with path.open("rb") as file:
+                    parts.update(hashlib.file_digest(file, "sha256").digest())
+            except OSError as error:
+                raise MixtureSetError(f"{folder} is no complete set of mixtures: {error}") from error
+    return parts.hexdigest()
+
+
 def is_done(
     config: "TrainConfig",
     train_sets: list[Path],
-    tested_sets: list[Path],
+    tested: Mapping[Path, str],
     out: Path,
     beginning: Beginning = Beginning(),
 ) -> bool:
@@ -132,8 +157,17 @@ def is_done(
     return (
         (out / DONE).exists()
         and json.loads(begun.read_text(encoding="utf-8")) == signature(config, train_sets, beginning)
-        and all(answers_file(out, folder).exists() for folder in tested_sets)
+        and all(_is_answered(out, folder, digest) for folder, digest in tested.items())
     )
+
+
+def _is_answered(out: Path, folder: Path, digest: str) -> bool:
+    """Whether the answers under the set's name are to the set as it is now."""
+    path = answers_file(out, folder)
+    if not path.exists():
+        return False
+    with np.load(path) as stored:
+        return "set" in stored and str(stored["set"]) == digest
 
 
 def answers_file(out: Path, folder: Path) -> Path:
@@ -170,10 +204,11 @@ def _answered(bundle: "Bundle", folder: Path) -> Result:
     return Result(found.labels, found.present, found.tags, np.array(areas), heard)
 
 
-def _write(result: Result, path: Path) -> None:
+def _write(result: Result, digest: str, path: Path) -> None:
     partial = path.with_suffix(".partial.npz")
     np.savez_compressed(
         partial,
+        set=np.array(digest),
         labels=np.array(result.labels),
         present=result.present,
         tags=result.tags,

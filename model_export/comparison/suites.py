@@ -162,16 +162,26 @@ def train_config(fields: Fields, seed: int, chunks: int, checkpoints: int) -> "T
     Args:
         fields: of `TrainConfig`.
         seed: of the run.
-        chunks: chunk passes in all; each chunk counts each time that it is learned from.
+        chunks: chunk passes in all, at most; each chunk counts each time that it is learned from.
         checkpoints: parts after each of which the run can be resumed.
 
     Raises:
-        SuiteError: a field that does not exist or has no valid value.
+        SuiteError: a field that does not exist or has no valid value, or parts that do not fill a batch.
     """
     from model_export.config import TrainConfig
 
     budget = {"seed": seed, "epochs": checkpoints, "epoch_chunks": chunks // checkpoints}
     try:
-        return TrainConfig.from_dict(merged(fields, budget))
+        config = TrainConfig.from_dict(merged(fields, budget))
     except ValueError as error:
         raise SuiteError(f"not a configuration: {error}") from error
+    if not chunk_passes(config):
+        raise SuiteError(
+            f"{chunks} chunk passes in {checkpoints} parts do not fill a batch of {config.batch_size} in each"
+        )
+    return config
+
+
+def chunk_passes(config: "TrainConfig") -> int:
+    """What a run with a budget learns from: of each of its parts the whole batches."""
+    return config.epochs * ((config.epoch_chunks or 0) // config.batch_size) * config.batch_size

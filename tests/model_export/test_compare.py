@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,17 @@ import pytest
 
 from model_export.compare import Sets, compare, plan
 from model_export.comparison.figures import standings
-from model_export.comparison.runs import Beginning, Result, carry_out, is_done, training_cpu_s
+from model_export.comparison.runs import (
+    Beginning,
+    Result,
+    carry_out,
+    digests,
+    is_done,
+    read_result,
+    training_cpu_s,
+)
 from model_export.comparison.suites import Suite, SuiteError, built_in, merged, read_suite, train_config
+from model_export.data.mixture_set import MixtureSetError
 from model_export.metrics import average_precision, equal_error_rate
 from service.engine.errors import AttLocError
 from tests.model_export.advice import UNHEEDED
@@ -70,14 +80,58 @@ def test_a_comparison_trains_answers_and_tabulates_once(mixtures: Path, tmp_path
 def test_another_configuration_replaces_a_run(mixtures: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
     config = train_config(SUITE.fields("gmm"), seed=1, chunks=16, checkpoints=1)
-    carry_out(config, [mixtures], [], out, progress=False)
-    assert is_done(config, [mixtures], [], out)
-    assert not is_done(config, [mixtures], [mixtures], out)
+    tested = digests([mixtures])
+    carry_out(config, [mixtures], {}, out, progress=False)
+    assert is_done(config, [mixtures], {}, out)
+    assert not is_done(config, [mixtures], tested, out)
     other = train_config(SUITE.fields("gmm"), seed=2, chunks=16, checkpoints=1)
-    assert not is_done(other, [mixtures], [], out)
-    carry_out(other, [mixtures], [mixtures], out, progress=False)
-    assert is_done(other, [mixtures], [mixtures], out)
-    assert not is_done(config, [mixtures], [], out)
+    assert not is_done(other, [mixtures], {}, out)
+    carry_out(other, [mixtures], tested, out, progress=False)
+    assert is_done(other, [mixtures], tested, out)
+    assert not is_done(config, [mixtures], {}, out)
+
+
+def test_a_set_that_was_made_anew_is_answered_anew(mixtures: Path, tmp_path: Path) -> None:
+    tested = Path(shutil.copytree(mixtures, tmp_path / "tested"))
+    config = train_config(SUITE.fields("gmm"), seed=1, chunks=16, checkpoints=1)
+    out = tmp_path / "run"
+    carry_out(config, [mixtures], digests([tested]), out, progress=False)
+    graph = (out / "last.onnx").stat().st_mtime_ns
+    first = read_result(out, tested)
+    waveforms = np.load(tested / "waveforms.npy")
+    np.save(tested / "waveforms.npy", waveforms[::-1])
+    assert not is_done(config, [mixtures], digests([tested]), out)
+    carry_out(config, [mixtures], digests([tested]), out, progress=False)
+    assert read_result(out, tested).tags == pytest.approx(first.tags[::-1], abs=1e-6)
+    assert (out / "last.onnx").stat().st_mtime_ns == graph
+    (tested / "labels.csv").unlink()
+    with pytest.raises(MixtureSetError, match=r"no complete set .*labels\.csv"):
+        digests([tested])
+
+
+def test_the_report_says_what_was_learned_from(mixtures: Path, tmp_path: Path) -> None:
+    suite = Suite("a", {"a": SUITE.fields("gmm"), "b": SUITE.fields("gmm") | {"batch_size": 8}}, {})
+    text = compare(suite, Sets((mixtures,), (mixtures,)), tmp_path, 1, 46, 2, replicates=2, progress=False)
+    assert "from 32 to 40 chunk passes, 2.0 for each" in text
+    report = json.loads((tmp_path / "comparison.json").read_text())
+    assert report["setting"]["chunks"] == {"a": 40, "b": 32}
+
+
+def test_a_budget_that_trains_nothing_is_refused() -> None:
+    with pytest.raises(SuiteError, match="3 chunk passes in 4 parts do not fill a batch of 4 in each"):
+        train_config(SUITE.fields("plain"), seed=1, chunks=3, checkpoints=4)
+
+
+def test_labels_are_those_of_the_sets(mixtures: Path, tmp_path: Path) -> None:
+    own = Path(shutil.copytree(mixtures, tmp_path / "own"))
+    vocabulary = [{"code": code, "name": code, "scored": True} for code in "vpomfcbS"]
+    manifest = json.loads((own / "manifest.json").read_text())
+    (own / "manifest.json").write_text(json.dumps(manifest | {"vocabulary": vocabulary}))
+    sets = Sets((own,), (own,))
+    (run,) = plan(SUITE.only(["plain"]), sets, 1, 16, 1, tmp_path)
+    assert [label.code for label in run.config.labels] == [*"vpomfcbS"]
+    with pytest.raises(MixtureSetError, match=r"has the labels \['S'\]"):
+        plan(SUITE.only(["of linear mel"]), sets, 1, 16, 1, tmp_path)
 
 
 def test_a_run_that_was_broken_off_tells_no_time(
@@ -98,11 +152,11 @@ def test_a_run_that_was_broken_off_tells_no_time(
     config = train_config(SUITE.fields("plain"), seed=1, chunks=16, checkpoints=2)
     monkeypatch.setattr(module.TaggerModule, "training_step", broken)
     with pytest.raises(KilledError):
-        carry_out(config, [mixtures], [], tmp_path, progress=False)
+        carry_out(config, [mixtures], {}, tmp_path, progress=False)
     monkeypatch.undo()
-    carry_out(config, [mixtures], [], tmp_path, progress=False)
+    carry_out(config, [mixtures], {}, tmp_path, progress=False)
     assert training_cpu_s(tmp_path) is None
-    carry_out(config, [mixtures], [], tmp_path / "whole", progress=False)
+    carry_out(config, [mixtures], {}, tmp_path / "whole", progress=False)
     assert (training_cpu_s(tmp_path / "whole") or 0) > 0
 
 
@@ -120,9 +174,10 @@ def test_runs_may_begin_with_what_another_learned(mixtures: Path, tmp_path: Path
     assert rates[0] == rates[1]
     run = tmp_path / "b" / "still" / "seed-1"
     config = train_config(still.fields("still"), 1, 16, 1)
-    assert is_done(config, [mixtures], [mixtures], run, beginning)
-    assert not is_done(config, [mixtures], [mixtures], run)
-    assert not is_done(config, [mixtures], [mixtures], run, Beginning(beginning.start_from, ("hidden",)))
+    tested = digests([mixtures])
+    assert is_done(config, [mixtures], tested, run, beginning)
+    assert not is_done(config, [mixtures], tested, run)
+    assert not is_done(config, [mixtures], tested, run, Beginning(beginning.start_from, ("hidden",)))
 
 
 def test_runs_side_by_side_are_those_of_one_after_another(mixtures: Path, tmp_path: Path) -> None:
@@ -153,8 +208,8 @@ def test_a_killed_run_is_said_in_a_line(
 def test_every_built_in_configuration_is_one() -> None:
     for suite in built_in().values():
         for name in suite.configurations:
-            config = train_config(suite.fields(name), seed=3, chunks=100, checkpoints=4)
-            assert (config.seed, config.epochs, config.epoch_chunks) == (3, 4, 25)
+            config = train_config(suite.fields(name), seed=3, chunks=1000, checkpoints=4)
+            assert (config.seed, config.epochs, config.epoch_chunks) == (3, 4, 250)
 
 
 def test_suites_are_read_and_refused_by_name(mixtures: Path, tmp_path: Path) -> None:
@@ -175,7 +230,7 @@ def test_suites_are_read_and_refused_by_name(mixtures: Path, tmp_path: Path) -> 
         Sets((mixtures,), (mixtures, mixtures))
     punctuation = Suite("a+b", {"a+b": {}, "a-b": {}}, {})
     with pytest.raises(AttLocError, match="punctuation"):
-        plan(punctuation, Sets((mixtures,), (mixtures,)), 1, 16, 1, tmp_path)
+        plan(punctuation, Sets((mixtures,), (mixtures,)), 1, 64, 1, tmp_path)
 
 
 def test_fields_are_merged_below_the_first_level() -> None:
