@@ -12,6 +12,7 @@ from service.engine.errors import BundleError
 
 CONFIG_KEY = "attloc_config"
 DATA_KEY = "attloc_data"
+BEGUN_KEY = "begun"  # of the data
 PREFIX = "tagger."
 
 
@@ -22,7 +23,8 @@ class Checkpoint:
     Attributes:
         tagger: in evaluation mode; the averaged weights where averaging was on.
         config: of the run.
-        data: by set name, the manifest of the mixtures the run read, and the best validation figures.
+        data: by set name, the manifest of the mixtures the run read, what it began with where that was an
+            earlier run (`starting_point.provenance`), and the best validation figures.
         epoch: counted from 0.
         step: optimizer steps taken.
     """

@@ -1,9 +1,11 @@
 """MODEL_CARD.md, written from the card inside the graph alone, so that its numbers cannot drift."""
 
+import shlex
 from dataclasses import astuple
 from typing import Any
 
-from model_export.calibration import Calibration
+from model_export.calibration import Calibration, ScoreCalibration
+from model_export.checkpoint import BEGUN_KEY
 from model_export.evaluation.markdown import set_markdown, summary
 from model_export.evaluation.report import table
 from model_export.licences import TRAINING_RECORDINGS
@@ -21,8 +23,8 @@ _SYSTEMS = {
     "localization",
     "gmm": "The GMM on MFCC of the DCASE 2016 baseline: no attention, no localization",
 }
-_OWN_RECORDINGS = """\
-Trained on recordings with chunk-level labels, listed below. Whatever these do not hold was not learned."""
+_OWN_RECORDINGS = "Trained on recordings with chunk-level labels, listed below."
+_NOTHING_ELSE = " Whatever these do not hold was not learned."
 _OWN_LIMITS = """\
 - The figures are of the recordings named above each table; expect worse elsewhere.
 - When sounds occur was never told in training."""
@@ -38,7 +40,7 @@ bins. In brackets: 95 % bootstrap intervals over chunks."""
 _PROBABILITIES = """\
 A score p is meant to be right p of the times; it comes from the network's O'' (Eq. 8) by
 p = sigmoid(a logit(O'') + b). The presence of a frame comes from O'(t) (Eq. 7), times a gate that is one half
-where p is at the tag's threshold and steep around it, by sigmoid(c logit(...) + d). All four numbers were
+where p is at the tag's threshold and steep around it, by sigmoid(c logit(...) + d). {numbers} were
 fitted on the same validation sets as the thresholds and are part of the graph: `tags` and `presence`
 are p and the frame's probability. How often a tag occurs elsewhere shifts b; rankings do not depend on
 it. a, b, c, d:"""
@@ -67,12 +69,14 @@ def render(card: ModelCard, version: str) -> str:
         card: as embedded in the graph, its `metrics` a report of `python -m model_export evaluate`.
         version: of the file that holds it, see `file_version`.
     """
-    own = _own_recordings(card.training)
+    data = card.training.get("data", {})
+    own, begun = _own_recordings(data), data.get(BEGUN_KEY)
     name = card.training.get("config", {}).get("network", {}).get("name", card.name)
     parts = [
         f"# Model card: {card.name}",
         "Written by `python -m model_export card` from the document inside the graph; not edited by hand.",
-        _OWN_RECORDINGS if own else _WHAT_IT_IS_NOT,
+        (_OWN_RECORDINGS + ("" if begun else _NOTHING_ELSE)) if own else _WHAT_IT_IS_NOT,
+        *([_beginning(begun)] if begun else []),
         "## What it is",
         f"{_SYSTEMS.get(name, f'The network `{name}`')}. Waveform of {card.sample_rate / 1000:g} kHz in, "
         f"chunk-level tags, attention, localization and presence out. "
@@ -93,7 +97,7 @@ def render(card: ModelCard, version: str) -> str:
     if "discussion" in card.metrics:
         parts += ["## What goes wrong", card.metrics["discussion"]]
     parts += ["## Limits", _OWN_LIMITS if own else _LIMITS]
-    if not own:
+    if _holds_mixtures(data):
         origins = [tuple(licence) for licence in TRAINING_RECORDINGS]
         parts += [
             "## Licences of the training recordings",
@@ -143,12 +147,18 @@ def _commands(data: dict[str, Any]) -> str:
         for role in ("train", "validation")
         for name, manifest in data.get(role, {}).items()
     ]
+    lines = list(dict.fromkeys(lines))  # one command makes both parts of a table
     lines += [
         _teaching(name, manifest["taught"])
         for name, manifest in data.get("train", {}).items()
         if "taught" in manifest
     ]
     sets = [f"--{role} data/{name}" for role in ("train", "validation") for name in data.get(role, {})]
+    if begun := data.get(BEGUN_KEY):
+        sets += [
+            f"--start-from {shlex.quote(begun['from'])}",
+            *(f"--anew {layer}" for layer in begun["anew"]),
+        ]
     lines += [
         f"python -m model_export train {' '.join(sets)} --config config.json",
         "python -m model_export release runs/att_loc_cgrnn/best.ckpt",
@@ -162,7 +172,9 @@ def _commands(data: dict[str, Any]) -> str:
 
 def _command(name: str, manifest: dict[str, Any]) -> str:
     """What makes one set."""
-    if "table" in manifest:
+    if "options" in manifest:
+        return _recordings(name, manifest["options"])
+    if "table" in manifest:  # of a set whose manifest tells no more
         return f"python -m model_export recordings {manifest['table']} --out data/{name}"
     if manifest["style"]["name"] == "recordings":
         return f"# {name}: chunks of {manifest['split']}, see `python -m model_export reproduce --help`"
@@ -172,16 +184,52 @@ def _command(name: str, manifest: dict[str, Any]) -> str:
     )
 
 
+def _recordings(name: str, options: dict[str, Any]) -> str:
+    """What makes a set of own recordings, or both parts of a table."""
+    share = options["validation_share"]
+    words = ["python", "-m", "model_export", "recordings", *options["sources"]]
+    if options["vocabulary"]:
+        words += ["--vocabulary", options["vocabulary"]]
+    if share:
+        words += ["--validation-share", f"{share:g}", "--seed", str(options["seed"])]
+    words += [
+        "--chunk-seconds",
+        f"{options['chunk_seconds']:g}",
+        "--sample-rate",
+        str(options["sample_rate"]),
+    ]
+    return shlex.join([*words, "--out", "data" if share else f"data/{name}"])
+
+
 def _teaching(name: str, taught: dict[str, Any]) -> str:
     """What softened the labels of a set; its teachers by the first digits of their SHA-256."""
     teachers = " ".join(f"--teacher {digest}" for digest in taught["by"])
     return f"python -m model_export teach data/{name} {teachers} --weight {taught['weight']}"
 
 
-def _own_recordings(training: dict[str, Any]) -> bool:
+def _own_recordings(data: dict[str, Any]) -> bool:
     """Whether it was trained on anything but mixtures."""
-    sets = training.get("data", {}).get("train", {}).values()
-    return any(manifest["style"]["name"] == "recordings" for manifest in sets)
+    return any(manifest["style"]["name"] == "recordings" for manifest in data.get("train", {}).values())
+
+
+def _holds_mixtures(data: dict[str, Any]) -> bool:
+    """Whether it, or what it began with, was trained on mixtures, or on what nobody recorded."""
+    styles = [manifest["style"]["name"] for manifest in data.get("train", {}).values()]
+    if not styles or any(style != "recordings" for style in styles):
+        return True
+    return BEGUN_KEY in data and _holds_mixtures(data[BEGUN_KEY]["data"])
+
+
+def _beginning(begun: dict[str, Any]) -> str:
+    """What its weights were before, as far back as is recorded."""
+    anew = f", {' and '.join(begun['anew'])} anew" if begun["anew"] else ""
+    sets = ", ".join(begun["data"].get("train", {})) or "sets that are not recorded"
+    text = (
+        f"It began with the weights of `{begun['from']}` (version `{begun['version']}`){anew}, which had "
+        f"learned from {sets}: of that, too, something is in it."
+    )
+    before = begun["data"].get(BEGUN_KEY)
+    return f"{text} Before that: {_beginning(before)}" if before else text
 
 
 def _brief(value: Any) -> str:
@@ -214,5 +262,9 @@ def _decisions(card: ModelCard) -> list[str]:
             (code, *(f"{number:.3f}" for of in (tag, calibration.frames[code]) for number in astuple(of)))
             for code, tag in calibration.tags.items()
         ]
-        parts += [_PROBABILITIES, table(("tag", "a", "b", "c", "d"), slopes)]
+        unfitted = [code for code, of in calibration.frames.items() if of == ScoreCalibration(1.0, 0.0)]
+        numbers = "All four numbers"
+        if unfitted:
+            numbers = f"The numbers (but c and d of {', '.join(unfitted)}: nobody knew when these sound)"
+        parts += [_PROBABILITIES.format(numbers=numbers), table(("tag", "a", "b", "c", "d"), slopes)]
     return parts

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.optim.lr_scheduler import LambdaLR
 
 from model_export.augment import augment
-from model_export.checkpoint import CONFIG_KEY, DATA_KEY
+from model_export.checkpoint import BEGUN_KEY, CONFIG_KEY, DATA_KEY
 from model_export.config import TrainConfig
 from model_export.metrics.tagging import equal_error_rate
 from model_export.models.network import cross_entropy
@@ -118,6 +118,12 @@ class TaggerModule(lightning.LightningModule):
             "optimizer": optimizer,
             "lr_scheduler": {"scheduler": LambdaLR(optimizer, factor), "interval": "step"},
         }
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """A resumed run goes on from what it began with, whatever it is told now."""
+        kept = {key: value for key, value in self.data.items() if key != BEGUN_KEY}
+        begun = {key: value for key, value in checkpoint.get(DATA_KEY, {}).items() if key == BEGUN_KEY}
+        self.data = kept | begun
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add what `load_checkpoint` needs."""

@@ -3,9 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
-from model_export.checkpoint import Checkpoint, load_checkpoint
+from model_export.checkpoint import BEGUN_KEY, Checkpoint, load_checkpoint
 from model_export.config import TrainConfig
+from model_export.graph_file import file_version
 from model_export.graph_weights import read_graph
 from model_export.models.waveform_tagger import WaveformTagger
 from service.engine.errors import BundleError
@@ -18,6 +20,12 @@ def read_trained(path: Path) -> Checkpoint:
         BundleError: it is neither.
     """
     return read_graph(path) if path.suffix == ".onnx" else load_checkpoint(path)
+
+
+def provenance(path: Path, start: Checkpoint, anew: Sequence[str]) -> dict[str, Any]:
+    """What a checkpoint keeps of its start: which file, what began anew, and what that had learned from."""
+    learned = {key: start.data[key] for key in ("train", BEGUN_KEY) if key in start.data}
+    return {"from": path.name, "version": file_version(path), "anew": [*anew], "data": learned}
 
 
 def adopt(tagger: WaveformTagger, config: TrainConfig, start: Checkpoint, anew: Sequence[str] = ()) -> None:

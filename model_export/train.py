@@ -61,6 +61,7 @@ def train(
     from lightning.pytorch.loggers import TensorBoardLogger
 
     from model_export.averaging import warmed_average
+    from model_export.checkpoint import BEGUN_KEY
     from model_export.data.features import FeatureSet, cached_features, statistics
     from model_export.data.loading import ChunkData, balancing
     from model_export.data.mixture_set import MixtureSetError, read_weak_set
@@ -70,7 +71,7 @@ def train(
     from model_export.models.registry import build_frontend
     from model_export.module import SELECTED_BY, TaggerModule
     from model_export.precision import fastest_precision
-    from model_export.starting_point import adopt, read_trained
+    from model_export.starting_point import adopt, provenance, read_trained
 
     precision = fastest_precision() if config.precision == "auto" else config.precision
     config = replace(config, precision=precision)  # so that the checkpoint names it
@@ -117,7 +118,9 @@ def train(
             *statistics([features[path] for path in train_sets], config.standardize)
         )
     else:
-        adopt(module.tagger, config, read_trained(start_from), anew)
+        start = read_trained(start_from)
+        adopt(module.tagger, config, start, anew)
+        module.data[BEGUN_KEY] = provenance(start_from, start, anew)
 
     checkpoints = [ModelCheckpoint(out, "best", save_last=True, enable_version_counter=False)]
     if validation_sets:

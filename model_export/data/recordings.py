@@ -198,7 +198,15 @@ def make_sets(
         parts = dict(
             zip((out / "train", out / "validation"), held_back(files, validation_share, seed), strict=True)
         )
-    more = {"table": names, "vocabulary": [asdict(label) for label in labels]}
+    options = {
+        "sources": [source.name for source in sources],
+        "vocabulary": vocabulary and vocabulary.name,
+        "validation_share": validation_share,
+        "chunk_seconds": seconds,
+        "sample_rate": sample_rate,
+        "seed": seed,
+    }
+    more = {"table": names, "vocabulary": [asdict(label) for label in labels], "options": options}
     for folder, of in parts.items():
         write_set(folder, chunks_of(of, seconds), seconds, sample_rate, "own", more)
     return list(parts)

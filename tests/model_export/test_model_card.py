@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from model_export.graph_file import graph_digest, read_card
+from model_export.calibration import Calibration, ScoreCalibration
+from model_export.graph_file import file_version, graph_digest, read_card
 from model_export.model_card import render
 from service.engine.card import ModelCard
 
@@ -59,3 +60,58 @@ def test_own_recordings_and_other_networks_are_called_what_they_are(
     assert "chunks of CHiME-Home" in render(trained_on(card, chime_home), graph_digest(tiny_graph))
     unknown = render(trained_on(card, OWN, "my_net"), graph_digest(tiny_graph))
     assert "The network `my_net`." in unknown
+
+
+def test_the_shipped_card_is_what_is_rendered() -> None:
+    graph = Path("weights/att_loc_cgrnn.onnx")
+    page = (graph.parent / "MODEL_CARD.md").read_text(encoding="utf-8")
+    assert render(read_card(graph), file_version(graph)) == page
+
+
+def test_what_it_began_with_is_told_with_its_licences(card: ModelCard) -> None:
+    first = {"from": "older.ckpt", "version": "000000000000", "anew": [], "data": {"train": {"early": MIXED}}}
+    begun = {
+        "from": "att_loc_cgrnn.onnx",
+        "version": "c24181985aa4",
+        "anew": ["attention"],
+        "data": {"train": {"hard": MIXED}, "begun": first},
+    }
+    data = {"train": {"a-set": OWN}, "begun": begun}
+    page = render(replace(card, training=card.training | {"data": data}), "0")
+    assert "Whatever these do not hold was not learned" not in page
+    assert (
+        "weights of `att_loc_cgrnn.onnx` (version `c24181985aa4`), attention anew, which had learned" in page
+    )
+    assert "Before that: It began with the weights of `older.ckpt`" in page
+    assert "train --train data/a-set --start-from att_loc_cgrnn.onnx --anew attention --config" in page
+    assert "## Licences" in page
+    own = {"train": {"a-set": OWN}, "begun": begun | {"data": {"train": {"mine": OWN}}}}
+    assert "## Licences" not in render(replace(card, training=card.training | {"data": own}), "0")
+
+
+def test_the_commands_make_the_sets_that_were_learned_from(card: ModelCard) -> None:
+    options = {
+        "sources": ["kitchen.csv", "my yard.csv"],
+        "vocabulary": "names.csv",
+        "validation_share": 0.25,
+        "chunk_seconds": 2.0,
+        "sample_rate": 16_000,
+        "seed": 3,
+    }
+    manifest = OWN | {"options": options}
+    data = {"train": {"train": manifest}, "validation": {"validation": manifest}}
+    page = render(replace(card, training=card.training | {"data": data}), "0")
+    made = "recordings kitchen.csv 'my yard.csv' --vocabulary names.csv --validation-share 0.25 --seed 3"
+    assert page.count(f"{made} --chunk-seconds 2 --sample-rate 16000 --out data\n") == 1
+    assert "train --train data/train --validation data/validation --config" in page
+    whole = OWN | {"options": options | {"validation_share": 0.0, "vocabulary": None}}
+    page = render(trained_on(card, whole), "0")
+    assert "'my yard.csv' --chunk-seconds 2 --sample-rate 16000 --out data/a-set\n" in page
+
+
+def test_numbers_that_nothing_fitted_are_not_said_to_be(card: ModelCard) -> None:
+    frames = {"c": ScoreCalibration(1.0, 0.0), "f": ScoreCalibration(0.5, 0.1)}
+    tags = dict.fromkeys(frames, ScoreCalibration(0.9, 0.1))
+    decided = Calibration(card.tag_thresholds, card.events, {}, tags, frames).to_card()
+    page = render(replace(card, training=card.training | {"calibration": decided}), "0")
+    assert "The numbers (but c and d of c: nobody knew when these sound) were\nfitted" in page

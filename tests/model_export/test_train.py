@@ -11,12 +11,14 @@ import torch
 from torch import Tensor
 
 from model_export.augment import augment
-from model_export.checkpoint import load_checkpoint
+from model_export.checkpoint import DATA_KEY, load_checkpoint
 from model_export.config import AugmentConfig, TrainConfig
 from model_export.data.labels import CHIME_HOME
 from model_export.data.mixture_set import MixtureSetError, read_weak_set
 from model_export.frontend import FrontEndConfig
+from model_export.graph_file import file_version
 from model_export.models.att_loc_cgrnn import AttLocConfig
+from model_export.module import TaggerModule
 from model_export.precision import fastest_precision
 from model_export.train import read_config, train
 from service.engine.errors import BundleError
@@ -123,8 +125,21 @@ def test_training_reads_no_truth(mixtures: Path, tmp_path: Path) -> None:
 
 def test_a_run_may_begin_with_the_weights_of_another(mixtures: Path, trained: Path, tmp_path: Path) -> None:
     still = replace(TINY, epochs=1, learning_rate=0.0)
-    train(still, [mixtures], [mixtures], tmp_path, start_from=trained / "best.ckpt", progress=False)
-    assert_same(weights(trained / "best.ckpt"), weights(tmp_path / "last.ckpt"))
+    start = trained / "best.ckpt"
+    train(still, [mixtures], [mixtures], tmp_path, start_from=start, progress=False)
+    assert_same(weights(start), weights(tmp_path / "last.ckpt"))
+    begun = load_checkpoint(tmp_path / "last.ckpt").data["begun"]
+    learned = {"train": load_checkpoint(start).data["train"]}
+    assert begun == {"from": "best.ckpt", "version": file_version(start), "anew": [], "data": learned}
+    assert "begun" not in load_checkpoint(start).data
+
+
+def test_a_resumed_run_keeps_what_it_began_with() -> None:
+    module = TaggerModule(TINY, (), {"train": {}, "begun": {"from": "told.now"}})
+    module.on_load_checkpoint({DATA_KEY: {"begun": {"from": "first.ckpt"}}})
+    assert module.data == {"train": {}, "begun": {"from": "first.ckpt"}}
+    module.on_load_checkpoint({DATA_KEY: {}})
+    assert module.data == {"train": {}}
 
 
 def test_training_lowers_the_loss(mixtures: Path, tmp_path: Path) -> None:

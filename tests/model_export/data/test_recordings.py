@@ -108,6 +108,9 @@ def test_long_recordings_are_cut_and_short_rests_dropped(table: Path, tmp_path: 
     assert (weak.waveforms[1] == whole[16_000:32_000]).all()
     assert (weak.waveforms[2][14_400:] == 0).all()
     assert weak.labels[2] == {"dog", "tap water"}
+    options = {"validation_share": 0.0, "chunk_seconds": 1.0, "sample_rate": 16_000, "seed": 0}
+    named = {"sources": ["table.csv"], "vocabulary": None}
+    assert weak.manifest["options"] == options | named
     codes = ["/m/0x", "dog", "tap water"]
     assert weak.targets(codes)[:3].tolist() == [[0, 1, 0], [0, 1, 0], [0, 1, 1]]
     with pytest.raises(MixtureSetError, match="what each annotator heard"):
