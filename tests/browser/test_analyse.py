@@ -63,7 +63,9 @@ def test_a_name_that_is_markup_is_shown_as_text(visit: Visit, sound: Sound) -> N
     visit.drawn(".traces-plot")
     name = "other <b>sounds</b> & <img src=x>"
     expect(visit.page.locator(".labels-row .name", has_text=name)).to_have_count(1)
-    expect(visit.page.locator(".traces-plot .y3tick text", has_text=name)).to_have_count(1)
+    # There is no room for all of it beside the figure.
+    drawn = visit.page.locator(".traces-plot .y3tick text", has_text=name[:18])
+    expect(drawn).to_have_count(1)
     expect(visit.page.locator("img")).to_have_count(0)
 
 

@@ -241,3 +241,35 @@ def test_times_are_marked_in_round_steps(
     for value, written in zip(ticks["tickvals"], text, strict=True):
         minutes, seconds = written.split(":")
         assert value == pytest.approx(60 * int(minutes) + float(seconds))
+
+
+def test_names_of_lanes_are_shortened_where_there_is_no_room(visit: Visit) -> None:
+    visit.go("status")
+    codes = ["b", "baby_crying", "dishwasher_and_blender"]
+    narrow, short, wide = visit.page.evaluate(
+        """async (codes) => {
+          const { gutter } = await import("/dashboard/recording/gutter.js");
+          const labels = codes.map((code) => ({ code, name: `the sound of a ${code}` }));
+          const measure = (text) => 7 * text.length;
+          const made = (labels, width) => gutter(labels, width, measure);
+          return [made(labels, 380), made(labels.slice(0, 1), 380), made(labels, 800)];
+        }""",
+        codes,
+    )
+    assert narrow == {"left": 114, "names": ["b", "baby_crying", "dishwasher_an\N{HORIZONTAL ELLIPSIS}"]}
+    assert short == {"left": 34, "names": ["b"]}
+    assert wide["left"] == 176
+    assert [len(name) for name in wide["names"]] == [16, 23, 23]
+
+
+def test_a_long_name_leaves_its_score_alone(visit: Visit, recording: Document) -> None:
+    visit.page.set_viewport_size({"width": 360, "height": 800})
+    visit.go(f"recording/{recording['id']}")
+    visit.drawn(".traces-plot")
+    row = visit.page.locator(".labels-row[data-label=o]")
+    name, score = row.locator(".name").bounding_box(), row.locator(".figure").first.bounding_box()
+    assert name is not None
+    assert score is not None
+    assert name["x"] + name["width"] <= score["x"]
+    assert row.locator(".text").evaluate("(text) => text.scrollWidth > text.clientWidth")
+    assert row.locator(".text").evaluate("(text) => text.parentElement.clientWidth >= text.offsetWidth")

@@ -11,6 +11,7 @@ import { h } from "../core/dom.js";
 import { position } from "../core/format.js";
 import { CONFIG, plotly } from "../core/plotly.js";
 import { frame, heights, margins, traces } from "./figure.js";
+import { gutter, ruler } from "./gutter.js";
 
 export class RecordingChart extends EventTarget {
   /** @type {any} */
@@ -29,12 +30,12 @@ export class RecordingChart extends EventTarget {
     this.plot.addEventListener("pointerleave", () => this.moveCursor(null));
   }
 
-  /** @param {Omit<Scene, "width">} scene */
+  /** @param {Omit<Scene, "width" | "gutter">} scene */
   async draw(scene) {
     this.#plotly ??= await plotly();
     const width = this.plot.clientWidth;
     if (width === 0) return;
-    this.#scene = { ...scene, width };
+    this.#scene = { ...scene, width, gutter: gutter(scene.labels, width, ruler(scene.tones.sans)) };
     this.plot.style.height = `${heights(scene).all}px`;
     await this.#plotly.react(this.plot, traces(this.#scene), frame(this.#scene), CONFIG);
     if (!this.plot.dataset.wired) this.#wire();
@@ -56,7 +57,7 @@ export class RecordingChart extends EventTarget {
   at(clientX) {
     if (!this.#scene) return null;
     const { range, width } = this.#scene;
-    const { l, r } = margins(width);
+    const { l, r } = margins(this.#scene);
     const part = (clientX - this.plot.getBoundingClientRect().left - l) / (width - l - r);
     return part < 0 || part > 1 ? null : range[0] + part * (range[1] - range[0]);
   }
@@ -71,7 +72,7 @@ export class RecordingChart extends EventTarget {
     const hidden = scene === null || this.cursor === null || this.cursor < scene.range[0] || this.cursor > scene.range[1];
     this.#line.hidden = hidden;
     if (hidden || scene === null || this.cursor === null) return;
-    const { l, r } = margins(scene.width);
+    const { l, r } = margins(scene);
     const part = (this.cursor - scene.range[0]) / (scene.range[1] - scene.range[0]);
     this.#line.style.transform = `translateX(${l + part * (scene.width - l - r)}px)`;
     this.#line.dataset.side = part > 0.5 ? "left" : "right";

@@ -21,11 +21,13 @@
  * @property {"light" | "dark"} theme
  * @property {import("../core/theme.js").Tones} tones
  * @property {number} width px
+ * @property {import("./gutter.js").Gutter} gutter
  */
 
 import { axis, layout, plain } from "../core/plotly.js";
 import { curves } from "./document.js";
 import { decimate } from "./decimate.js";
+import { isNarrow } from "./gutter.js";
 import { ticks } from "./spectrogram.js";
 import { timeTicks } from "./ticks.js";
 
@@ -37,10 +39,9 @@ const LANE = 22;
 const PICTURE = 176;
 // Without a spectrogram a line in its place says why.
 const NO_PICTURE = 40;
-const NARROW = 560;
 
-/** Space left and right of the time axis, px. @param {number} width */
-export const margins = (width) => (width < NARROW ? { l: 34, r: 8 } : { l: 176, r: 14 });
+/** Space left and right of the time axis, px. @param {Scene} scene */
+export const margins = ({ gutter, width }) => ({ l: gutter.left, r: isNarrow(width) ? 8 : 14 });
 
 /** Heights of the rows and of all, px. @param {{recording: Recording, labels: Label[], live: boolean}} scene */
 export function heights({ recording, labels, live }) {
@@ -85,17 +86,16 @@ function bars({ recording, labels, events, range, focus, colours, width }) {
 
 /** @param {Scene} scene */
 export function frame(scene) {
-  const { recording, labels, range, tones, width, kind } = scene;
+  const { recording, labels, range, tones, width, gutter, kind } = scene;
   const { top, lanes, drawn, all } = heights(scene);
   const base = axis(tones);
   const bands = recording.spectrogram ? ticks(recording.spectrogram.bands_hz) : { at: [], text: [] };
   const rows = recording.spectrogram?.bands_hz.length ?? 1;
-  const narrow = width < NARROW;
   return {
     ...layout(tones),
     width,
     height: all,
-    margin: { ...margins(width), t: HEAD, b: FOOT },
+    margin: { ...margins(scene), t: HEAD, b: FOOT },
     dragmode: "zoom",
     hovermode: "closest",
     barmode: "overlay",
@@ -107,7 +107,7 @@ export function frame(scene) {
     },
     yaxis: {
       ...base, domain: [1 - top / drawn, 1], range: [-0.5, rows - 0.5], fixedrange: true, showgrid: false, visible: recording.spectrogram !== null,
-      tickvals: bands.at, ticktext: narrow ? bands.text : bands.text.map((text) => `${text} Hz`.replace("k Hz", " kHz")),
+      tickvals: bands.at, ticktext: isNarrow(width) ? bands.text : bands.text.map((text) => `${text} Hz`.replace("k Hz", " kHz")),
     },
     yaxis2: {
       ...base, domain: [(lanes + GAP) / drawn, (lanes + GAP + CURVES) / drawn], range: kind === "attention" ? attentionScale(scene) : [0, scale(scene)], fixedrange: true,
@@ -115,7 +115,7 @@ export function frame(scene) {
     },
     yaxis3: {
       ...base, domain: [0, lanes / drawn], range: [labels.length - 0.5, -0.5], fixedrange: true,
-      tickvals: labels.map((_, lane) => lane), ticktext: labels.map((label) => plain(narrow ? label.code : label.name)),
+      tickvals: labels.map((_, lane) => lane), ticktext: gutter.names.map(plain),
     },
   };
 }

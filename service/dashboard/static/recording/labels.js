@@ -47,7 +47,7 @@ export class LabelPanel extends EventTarget {
     slider.addEventListener("focus", () => this.#tell("focus", label.code));
     slider.addEventListener("blur", () => this.#tell("focus", null));
     const row = h("li", { class: "labels-row", "data-label": label.code, onmouseenter: () => this.#tell("focus", label.code) },
-      h("span", { class: "name" }, mark, label.name), score.element, now.element, count.element, h("div", { class: "slide" }, slider, value));
+      h("span", { class: "name", title: label.name }, mark, h("span", { class: "text" }, label.name)), score.element, now.element, count.element, h("div", { class: "slide" }, slider, value));
     this.#rows.set(label.code, { row, slider, value, count: count.value, level: now.value, mark });
     return row;
   }
