@@ -33,7 +33,7 @@ def events_at(client: httpx.Client, recording: Document, threshold: float) -> li
 def test_a_slider_changes_the_events_at_once(visit: Visit, client: httpx.Client, recording: Document) -> None:
     visit.go(f"recording/{recording['id']}")
     visit.drawn(".traces-plot")
-    slider = visit.page.get_by_label("Threshold of sound b")
+    slider = visit.page.get_by_label("Event threshold of sound b")
     rows = visit.page.locator(".log-list li[data-label=b]")
     begun = client.get("/model").json()["events"]["b"]["onset_threshold"]
     expect(rows).to_have_count(len(events_at(client, recording, begun)))
@@ -56,6 +56,27 @@ def test_a_slider_changes_the_events_at_once(visit: Visit, client: httpx.Client,
     assert asked == []
     visit.page.get_by_role("button", name="Reset thresholds").click()
     expect(rows).to_have_count(len(events_at(client, recording, begun)))
+
+
+def test_a_score_stands_beside_its_own_threshold_and_the_slider_is_linear(
+    visit: Visit, client: httpx.Client, recording: Document
+) -> None:
+    model = client.get("/model").json()
+    own = {label["code"]: label["threshold"] for label in model["labels"]}
+    visit.go(f"recording/{recording['id']}")
+    visit.drawn(".traces-plot")
+    headings = visit.page.locator(".labels-row.names span")
+    expect(headings).to_have_text(["Sound", "Chunk score", "Heard from", "Event from", "At cursor", "Events"])
+    for tag in recording["tags"]:
+        row = visit.page.locator(f".labels-row[data-label={tag['label']}]")
+        heard = "heard" if tag["active"] else "not heard"
+        expect(row.locator(".figure").nth(0)).to_have_text(f"{tag['score']:.2f} chunk score, {heard}")
+        expect(row.locator(".figure").nth(1)).to_have_text(f"{own[tag['label']]:.2f} is heard from")
+        slider = row.locator("input")
+        onset = model["events"][tag["label"]]["onset_threshold"]
+        assert abs(float(slider.input_value()) - onset) <= 0.0026
+        assert [slider.get_attribute(name) for name in ("min", "max")] == ["0", "1"]
+        expect(slider).to_have_attribute("aria-valuetext", f"{onset:.3f}")
 
 
 def test_a_stored_recording_says_why_it_has_no_spectrogram(visit: Visit, recording: Document) -> None:
@@ -111,7 +132,7 @@ def test_curves_are_chosen_and_the_choice_survives_a_reload(visit: Visit, record
 def test_the_cursor_reads_all_curves_where_it_stands(visit: Visit, recording: Document) -> None:
     visit.go(f"recording/{recording['id']}")
     plot = visit.drawn(".traces-plot")
-    level = visit.page.locator(".labels-row[data-label=c] .figure").nth(1)
+    level = visit.page.locator(".labels-row[data-label=c] .figure").nth(2)
     expect(level).to_contain_text("\N{EN DASH}")
     box = plot.bounding_box()
     assert box is not None

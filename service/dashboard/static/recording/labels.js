@@ -1,5 +1,6 @@
 /**
- * A row a label: its name, its score, the curve's value at the cursor, its threshold on a slider, its events.
+ * Two lines a label, for two decisions. Whether it is heard in a chunk: its score, and from where on it counts.
+ * When it is heard: the threshold of its events on a slider, the curve's value at the cursor, the events.
  *
  * @typedef {import("../core/api.js").Label} Label
  * @typedef {import("./document.js").Recording} Recording
@@ -23,31 +24,33 @@ export class LabelPanel extends EventTarget {
     this.reset = h("button", { type: "button", class: "small", disabled: true, onclick: () => this.#tell("reset", null) }, "Reset thresholds");
     this.element = h("section", { class: "panel labels", "aria-label": "Labels and thresholds" },
       h("div", { class: "labels-head" }, h("h2", {}, "Thresholds"), this.reset),
-      h("div", { class: "labels-row names", "aria-hidden": "true" }, h("span", {}, "Sound"), h("span", {}, "Score"), h("span", {}, "At cursor"), h("span", {}, "Events")),
+      h("div", { class: "labels-row names", "aria-hidden": "true" }, ...HEADINGS.map((text) => h("span", {}, text))),
       h("ul", { onmouseleave: () => this.#tell("focus", null) }, ...rows));
   }
 
   /** @param {Label} label @param {{score: number, active: boolean} | undefined} tag @param {number} threshold */
   #row(label, tag, threshold) {
-    const slider = h("input", { type: "range", min: 0, max: STEPS, step: 1, value: toSlider(threshold), "aria-label": `Threshold of ${label.name}` });
-    const value = h("output", { class: "num", title: "Threshold" });
+    const slider = h("input", { type: "range", min: 0, max: 1, step: STEP, value: threshold, "aria-label": `Event threshold of ${label.name}` });
+    const value = h("output", { class: "num" });
     say(slider, value, threshold);
     const count = figure("events");
     const now = figure("at the cursor");
-    const score = figure(tag?.active ? "score, heard" : "score, not heard");
+    const score = figure(tag?.active ? "chunk score, heard" : "chunk score, not heard");
+    const least = figure("is heard from");
     const mark = h("span", {});
-    put(score.value, tag ? tag.score.toFixed(2) : "\u2013");
+    put(score.value, tag?.score.toFixed(2) ?? "\u2013");
+    put(least.value, label.threshold?.toFixed(2) ?? "\u2013");
     put(now.value, "\u2013");
     score.element.classList.toggle("active", tag?.active ?? false);
     slider.addEventListener("input", () => {
-      const moved = fromSlider(Number(slider.value));
-      say(slider, value, moved);
-      this.#tell("threshold", { code: label.code, value: moved });
+      say(slider, value, Number(slider.value));
+      this.#tell("threshold", { code: label.code, value: Number(slider.value) });
     });
     slider.addEventListener("focus", () => this.#tell("focus", label.code));
     slider.addEventListener("blur", () => this.#tell("focus", null));
     const row = h("li", { class: "labels-row", "data-label": label.code, onmouseenter: () => this.#tell("focus", label.code) },
-      h("span", { class: "name", title: label.name }, mark, h("span", { class: "text" }, label.name)), score.element, now.element, count.element, h("div", { class: "slide" }, slider, value));
+      h("span", { class: "name", title: label.name }, mark, h("span", { class: "text" }, label.name)), score.element, least.element,
+      h("div", { class: "slide" }, slider, value), now.element, count.element);
     this.#rows.set(label.code, { row, slider, value, count: count.value, level: now.value, mark });
     return row;
   }
@@ -74,7 +77,7 @@ export class LabelPanel extends EventTarget {
   /** @param {(code: string) => number} threshold */
   set(threshold) {
     for (const [code, { slider, value }] of this.#rows) {
-      slider.value = String(toSlider(threshold(code)));
+      slider.value = String(threshold(code));
       say(slider, value, threshold(code));
     }
   }
@@ -85,23 +88,13 @@ export class LabelPanel extends EventTarget {
   }
 }
 
-// From 0.0001 to 1 in equal ratios: presence is often small, and there a hundredth is much.
-const STEPS = 400;
-const DECADES = 4;
-
-/** @param {number} threshold */
-const toSlider = (threshold) => Math.round(STEPS * (1 + Math.log10(Math.max(threshold, 1e-9)) / DECADES));
-
-/** @param {number} place @returns {number} as it is shown */
-const fromSlider = (place) => Number(shown(10 ** (DECADES * (place / STEPS - 1))));
-
-/** @param {number} threshold */
-const shown = (threshold) => threshold.toFixed(threshold < 0.01 ? 4 : 3);
+const HEADINGS = ["Sound", "Chunk score", "Heard from", "Event from", "At cursor", "Events"];
+const STEP = 0.005;
 
 /** @param {HTMLInputElement} slider @param {HTMLElement} output @param {number} threshold */
 function say(slider, output, threshold) {
-  output.textContent = shown(threshold);
-  slider.setAttribute("aria-valuetext", shown(threshold));
+  output.textContent = threshold.toFixed(3);
+  slider.setAttribute("aria-valuetext", threshold.toFixed(3));
 }
 
 /** A number and, for those who hear the page, what it is. @param {string} name */
