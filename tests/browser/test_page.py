@@ -117,6 +117,40 @@ def test_the_status_tells_the_model_and_the_load(visit: Visit, client: httpx.Cli
         expect(gauges).to_contain_text(name)
 
 
+def test_the_labels_are_seen_whole_on_a_wide_screen(visit: Visit) -> None:
+    for width in (1000, 1280, 1400):
+        visit.page.set_viewport_size({"width": width, "height": 900})
+        visit.go("status")
+        table = visit.wait_for(".card .wide-table")
+        assert table.evaluate("(it) => it.scrollWidth - it.clientWidth") == 0, width
+
+
+def test_a_model_card_shows_figures_where_they_belong_and_prose_as_text(visit: Visit) -> None:
+    sets = {
+        name: {"tagging": {"mean_error": error, "labels": {"b": {"error": error}}}}
+        for name, error in (("easy", 0.1), ("hard", 0.2))
+    }
+    text = "See `a <b>` above.\n\n**Which <img src=x>.** Women\nand `children`."
+    visit.go("status")
+    summaries, paragraphs, marked, foreign = visit.page.evaluate(
+        """async (metrics) => {
+          const { nested } = await import("/dashboard/status/nested.js");
+          const card = nested(metrics, "");
+          const texts = (selector) => [...card.querySelectorAll(selector)].map((it) => it.textContent);
+          return [texts("summary"), texts(".prose p"), texts("strong, code"), texts("img, b").length];
+        }""",
+        {"discussion": text, "sets": sets},
+    )
+    inside = ["labels", "b"]
+    assert summaries == [
+        *("sets", "easy", "taggingmean error 0.1", *inside),
+        *("hard", "taggingmean error 0.2", *inside),
+    ]
+    assert paragraphs == ["See a <b> above.", "Which <img src=x>. Women\nand children."]
+    assert marked == ["a <b>", "Which <img src=x>.", "children"]
+    assert foreign == 0
+
+
 def test_a_service_that_went_away_shows_in_the_status(visit: Visit) -> None:
     visit.go("status")
     visit.wait_for(".gauge")

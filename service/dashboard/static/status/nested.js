@@ -1,10 +1,11 @@
 /**
  * What a model card says in its own words. Its shape is free, so this goes by form: records alike are a table,
- * an interval is a number with its bounds, what lies deeper is folded.
+ * an interval is a number with its bounds, what lies deeper is folded, prose comes last, below what it speaks of.
  */
 
 import { h } from "../core/dom.js";
 import { trimmed } from "../core/format.js";
+import { isProse, prose } from "./prose.js";
 
 /** @typedef {Record<string, unknown>} Members */
 
@@ -18,10 +19,12 @@ export function nested(value, otherwise) {
 function list(members, depth) {
   const entries = Object.entries(members);
   const folded = entries.filter(([, member]) => !isLeaf(member));
-  const leaves = entries.filter(([, member]) => isLeaf(member));
+  const leaves = entries.filter(([, member]) => isLeaf(member) && !isProse(member));
+  const told = entries.filter(([, member]) => isProse(member));
   return h("div", { class: "nested" },
     leaves.length > 0 && h("dl", {}, ...leaves.flatMap(([name, member]) => [h("dt", {}, spoken(name)), h("dd", { class: "num" }, text(member))])),
-    ...folded.map(([name, member]) => fold(name, /** @type {Members} */ (member), depth)));
+    ...folded.map(([name, member]) => fold(name, /** @type {Members} */ (member), depth)),
+    ...told.flatMap(([name, member]) => [h("h3", {}, spoken(name)), prose(/** @type {string} */ (member))]));
 }
 
 /** @param {string} name @param {Members | unknown[]} member @param {number} depth */
@@ -44,15 +47,10 @@ function table(rows) {
       ...columns.map((column) => h("td", { class: "num end" }, text(/** @type {Members} */ (row)[column]))))))));
 }
 
-/** The first figure that calls itself a mean: what one wants to know first. @param {unknown} member @returns {string | null} */
-function meanOf(member) {
-  if (!isMembers(member)) return null;
-  for (const [name, value] of Object.entries(member)) if (name.startsWith("mean") && isLeaf(value)) return `${spoken(name)} ${text(value)}`;
-  for (const value of Object.values(member)) {
-    const found = isLeaf(value) ? null : meanOf(value);
-    if (found) return found;
-  }
-  return null;
+/** The first of its own figures that calls itself a mean: what one wants to know first. @param {Members} members @returns {string | null} */
+function meanOf(members) {
+  const found = Object.entries(members).find(([name, value]) => name.startsWith("mean") && isLeaf(value));
+  return found ? `${spoken(found[0])} ${text(found[1])}` : null;
 }
 
 /** @param {unknown} member @returns {member is Members} */
