@@ -119,6 +119,21 @@ def test_an_empty_window_leads_to_what_was_heard(visit: Visit, client: httpx.Cli
     expect_events(visit, events)
 
 
+def test_what_there_is_to_say_on_a_phone_covers_no_name(
+    visit: Visit, client: httpx.Client, sound: Sound
+) -> None:
+    post(client, sound, "phone", timedelta(days=1))
+    visit.page.set_viewport_size({"width": 390, "height": 844})
+    visit.go("timeline?source=phone&span=60")
+    said = visit.wait_for(".lanes-overlay p")
+    expect(said).to_contain_text("Nothing heard")
+    below = said.bounding_box()
+    last = visit.page.locator(".lanes-gutter li").last.bounding_box()
+    assert below is not None
+    assert last is not None
+    assert below["y"] >= last["y"] + last["height"]
+
+
 def test_a_source_that_was_never_heard_is_no_error(visit: Visit) -> None:
     visit.go("timeline?source=never")
     expect(visit.page.locator(".lanes-overlay")).to_contain_text("Nothing has been heard from this source")
