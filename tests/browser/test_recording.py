@@ -133,6 +133,10 @@ def test_the_cursor_reads_all_curves_where_it_stands(visit: Visit, recording: Do
     visit.go(f"recording/{recording['id']}")
     plot = visit.drawn(".traces-plot")
     level = visit.page.locator(".labels-row[data-label=c] .figure").nth(2)
+    # An axis that is cut is told, and no area suggests that it begins at nothing.
+    about = visit.page.locator("#traces-keys")
+    assert (f"The axis begins at {low:g}." in about.inner_text()) == (low > 0)
+    assert visit.page.evaluate("document.querySelector('.traces-plot').data[0].fill ?? 'none'") == "none"
     expect(level).to_contain_text("\N{EN DASH}")
     box = plot.bounding_box()
     assert box is not None
@@ -148,6 +152,10 @@ def test_the_cursor_reads_all_curves_where_it_stands(visit: Visit, recording: Do
 
 def test_zooming_by_keyboard_and_by_dragging(visit: Visit, recording: Document) -> None:
     visit.go(f"recording/{recording['id']}")
+    time, why = (visit.page.locator(each).bounding_box() for each in (".cursor span", ".no-picture"))
+    assert time is not None
+    assert why is not None
+    assert time["y"] >= why["y"] + why["height"]
     plot = visit.drawn(".traces-plot")
     shown = "() => document.querySelector('.traces-plot').layout.xaxis.range"
     whole = visit.page.evaluate(shown)

@@ -74,6 +74,8 @@ export class RecordingChart extends EventTarget {
     if (hidden || scene === null || this.cursor === null) return;
     const { l, r } = margins(scene);
     const part = (this.cursor - scene.range[0]) / (scene.range[1] - scene.range[0]);
+    // Not across the line that stands for a spectrogram.
+    this.#line.style.top = `${heights(scene).first}px`;
     this.#line.style.transform = `translateX(${l + part * (scene.width - l - r)}px)`;
     this.#line.dataset.side = part > 0.5 ? "left" : "right";
     /** @type {Element} */ (this.#line.firstElementChild).textContent = position(this.cursor);

@@ -43,12 +43,12 @@ const NO_PICTURE = 40;
 /** Space left and right of the time axis, px. @param {Scene} scene */
 export const margins = ({ gutter, width }) => ({ l: gutter.left, r: isNarrow(width) ? 8 : 14 });
 
-/** Heights of the rows and of all, px. @param {{recording: Recording, labels: Label[], live: boolean}} scene */
+/** Heights of the rows and of all, and where the first that is drawn begins, px. @param {{recording: Recording, labels: Label[], live: boolean}} scene */
 export function heights({ recording, labels, live }) {
   const top = recording.spectrogram ? PICTURE : live ? 1 : NO_PICTURE;
   const lanes = LANE * labels.length;
   const drawn = top + CURVES + lanes + 2 * GAP;
-  return { top, lanes, drawn, all: drawn + HEAD + FOOT };
+  return { top, lanes, drawn, first: recording.spectrogram ? HEAD : HEAD + top + GAP, all: drawn + HEAD + FOOT };
 }
 
 /** @param {Scene} scene */
@@ -64,7 +64,6 @@ function lines({ recording, kind, range, focus, colours, tones, width }) {
       type: "scatter", mode: "lines", x, y, yaxis: "y2", hoverinfo: "skip",
       line: { color: code === null ? tones.ink : colours.get(code), width: code !== null && code === focus ? 2.2 : 1.3 },
       opacity: focus === null || code === focus || code === null ? 1 : 0.25,
-      fill: code === null ? "tozeroy" : "none", fillcolor: tones.faint,
     };
   });
 }
@@ -110,7 +109,7 @@ export function frame(scene) {
       tickvals: bands.at, ticktext: isNarrow(width) ? bands.text : bands.text.map((text) => `${text} Hz`.replace("k Hz", " kHz")),
     },
     yaxis2: {
-      ...base, domain: [(lanes + GAP) / drawn, (lanes + GAP + CURVES) / drawn], range: kind === "attention" ? attentionScale(scene) : [0, scale(scene)], fixedrange: true,
+      ...base, domain: [(lanes + GAP) / drawn, (lanes + GAP + CURVES) / drawn], range: kind === "attention" ? [attentionFloor(recording), 1 + 0.02 * (1 - attentionFloor(recording))] : [0, scale(scene)], fixedrange: true,
       nticks: 5, rangemode: "tozero", tickformat: ".2~f",
     },
     yaxis3: {
@@ -127,12 +126,11 @@ function scale({ recording, kind, thresholds }) {
   return 1.02 * ([0.1, 0.2, 0.3, 0.5, 0.75].find((top) => most <= top) ?? 1);
 }
 
-/** Attention's axis: as close as round steps come to its least, since only differences say anything. @param {Scene} scene */
-function attentionScale({ recording }) {
+/** Where attention's axis begins: as close as round steps come to its least, since only differences say anything. @param {Recording} recording */
+export function attentionFloor({ attention }) {
   let least = 1;
-  for (const value of recording.attention) least = Math.min(least, value);
-  const low = [0.9, 0.75, 0.5].find((bottom) => bottom <= least) ?? 0;
-  return [low, 1 + 0.02 * (1 - low)];
+  for (const value of attention) least = Math.min(least, value);
+  return [0.9, 0.75, 0.5].find((bottom) => bottom <= least) ?? 0;
 }
 
 /** @param {Scene} scene @param {number} rows */

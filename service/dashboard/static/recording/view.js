@@ -7,6 +7,7 @@ import { amend, href } from "../core/route.js";
 import { RecordingChart } from "./chart.js";
 import { curves, frameAt, labelsOf, read, resolution } from "./document.js";
 import { EventList } from "./events.js";
+import { attentionFloor } from "./figure.js";
 import { LabelPanel } from "./labels.js";
 import { player } from "./player.js";
 import { picture } from "./spectrogram.js";
@@ -179,13 +180,19 @@ class RecordingView {
     const counts = new Map(this.labels.map(({ code }) => [code, events.filter((event) => event.label === code).length]));
     const colours = palette(this.labels, theme.name);
     this.panel.tell(counts, this.thresholds.touched);
-    this.about.textContent = KINDS.find(([kind]) => kind === this.kind)?.[2] ?? "";
+    this.about.textContent = this.explanation();
     this.list.show(events, this.labels, colours);
     this.chart.draw({
       recording: this.recording, labels: this.labels, kind: this.kind, events, range: this.range, picture: this.picture ?? null, live: false, focus: this.focus,
       thresholds: decoder && { onset: decoder.onset_threshold, offset: decoder.offset_threshold }, colours, theme: theme.name, tones: theme.tones,
     }).catch((error) => { this.about.textContent = error.message; });
     this.tellCursor();
+  }
+
+  explanation() {
+    const text = KINDS.find(([kind]) => kind === this.kind)?.[2] ?? "";
+    const floor = this.kind === "attention" ? attentionFloor(this.recording) : 0;
+    return floor > 0 ? `${text} The axis begins at ${floor}.` : text;
   }
 
   tellCursor() {
