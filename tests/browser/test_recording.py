@@ -103,6 +103,16 @@ def test_curves_of_a_long_recording_say_how_coarse_they_are(
     expect(visit.page.locator(".log h2")).to_have_text(f"{len(document['events']):,} events")
     expect(visit.page.locator(".log-list li")).to_have_count(300)
     expect(visit.page.locator(".rest")).to_contain_text("first 300")
+    # Rows before and after the tenth minute, and the headings, have their columns in the same places.
+    places = visit.page.evaluate(
+        """() => [...document.querySelectorAll(".log-list .log-row, .log-heads .log-row:first-child")]
+          .map((row) => {
+            const from = row.getBoundingClientRect().left;
+            const cells = [...row.children].map((cell) => cell.getBoundingClientRect());
+            return cells.map(({ left, right }, at) => Math.round((at < 2 ? left : right) - from)).join();
+          })"""
+    )
+    assert len(set(places)) == 1
     # Coming from one event of it, that event is what is seen.
     at = datetime.fromisoformat(document["recorded_at"]).timestamp() + 300
     visit.go(f"recording/{document['id']}?at={1000 * at:.0f}")
@@ -123,6 +133,10 @@ def test_curves_are_chosen_and_the_choice_survives_a_reload(visit: Visit, record
     least = min(recording["frames"]["attention"])
     assert low == max(step for step in (0, 0.5, 0.75, 0.9) if step <= least)
     assert 1 < high < 1.03
+    # An axis that is cut is told, and no area suggests that it begins at nothing.
+    about = visit.page.locator("#traces-keys")
+    assert (f"The axis begins at {low:g}." in about.inner_text()) == (low > 0)
+    assert visit.page.evaluate("document.querySelector('.traces-plot').data[0].fill ?? 'none'") == "none"
     visit.page.reload()
     visit.drawn(".traces-plot")
     expect(lines).to_have_count(1)
@@ -133,15 +147,15 @@ def test_the_cursor_reads_all_curves_where_it_stands(visit: Visit, recording: Do
     visit.go(f"recording/{recording['id']}")
     plot = visit.drawn(".traces-plot")
     level = visit.page.locator(".labels-row[data-label=c] .figure").nth(2)
-    # An axis that is cut is told, and no area suggests that it begins at nothing.
-    about = visit.page.locator("#traces-keys")
-    assert (f"The axis begins at {low:g}." in about.inner_text()) == (low > 0)
-    assert visit.page.evaluate("document.querySelector('.traces-plot').data[0].fill ?? 'none'") == "none"
     expect(level).to_contain_text("\N{EN DASH}")
     box = plot.bounding_box()
     assert box is not None
     visit.page.mouse.move(box["x"] + box["width"] / 2, box["y"] + 120)
     expect(visit.page.locator(".cursor")).to_be_visible()
+    time, why = (visit.page.locator(each).bounding_box() for each in (".cursor span", ".no-picture"))
+    assert time is not None
+    assert why is not None
+    assert time["y"] >= why["y"] + why["height"]
     at = float(visit.page.locator(".cursor span").inner_text().removeprefix("0:"))
     frames = recording["frames"]
     curve = frames["presence"]["c"]
@@ -152,10 +166,6 @@ def test_the_cursor_reads_all_curves_where_it_stands(visit: Visit, recording: Do
 
 def test_zooming_by_keyboard_and_by_dragging(visit: Visit, recording: Document) -> None:
     visit.go(f"recording/{recording['id']}")
-    time, why = (visit.page.locator(each).bounding_box() for each in (".cursor span", ".no-picture"))
-    assert time is not None
-    assert why is not None
-    assert time["y"] >= why["y"] + why["height"]
     plot = visit.drawn(".traces-plot")
     shown = "() => document.querySelector('.traces-plot').layout.xaxis.range"
     whole = visit.page.evaluate(shown)

@@ -29,7 +29,7 @@ function earlier(context) {
   const made = [...context.analyses].reverse();
   if (made.length === 0) return null;
   return h("section", { class: "panel log" }, h("h2", {}, "Analysed on this page"), h("ol", { class: "log-list" }, ...made.map(([id, recording]) =>
-    h("li", {}, h("a", { href: href("recording", id) },
+    h("li", {}, h("a", { class: "log-row", href: href("recording", id) },
       h("time", {}, moment(recording.recordedAt)),
       h("span", {}, recording.sound instanceof File ? recording.sound.name : recording.source),
       h("span", { class: "num" }, span(recording.duration)),

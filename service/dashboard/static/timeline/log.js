@@ -2,6 +2,7 @@
 
 import { h, put, swatch } from "../core/dom.js";
 import { counted, full, moment, span } from "../core/format.js";
+import { Heads } from "../core/heads.js";
 import { href } from "../core/route.js";
 
 /**
@@ -12,9 +13,10 @@ const MOST_ROWS = 60;
 
 export class Log {
   #title = h("h2", {});
+  #heads = new Heads();
   #list = h("ol", { class: "log-list" });
   #shown = "";
-  element = h("section", { class: "panel log", hidden: true, "aria-label": "Events in this window" }, this.#title, this.#list);
+  element = h("section", { class: "panel log", hidden: true, "aria-label": "Events in this window" }, this.#title, this.#heads.element, this.#list);
 
   /**
    * @param {LaneEvent[]} events in the window
@@ -28,6 +30,8 @@ export class Log {
     if (shown === this.#shown) return;
     this.#shown = shown;
     const focused = document.activeElement instanceof HTMLAnchorElement && this.#list.contains(document.activeElement) ? document.activeElement.hash : null;
+    const longest = latest.map((event) => moment(event.onset)).reduce((longer, text) => (text.length > longer.length ? text : longer), "");
+    this.#heads.show(() => [longest], latest.length);
     put(this.#list, ...latest.map((event) => this.#row(event, colours)));
     for (const link of this.#list.querySelectorAll("a")) if (focused !== null && link.hash === focused) link.focus();
   }
@@ -40,10 +44,10 @@ export class Log {
 
   /** @param {LaneEvent} event @param {Map<string, string>} colours */
   #row(event, colours) {
-    return h("li", {}, h("a", { href: href("recording", event.recordingId, { at: event.onset }), title: "Open the recording" },
-      h("time", { datetime: new Date(event.onset).toISOString(), title: full(event.onset) }, moment(event.onset)),
-      h("span", { class: "name" }, swatch(colours.get(event.label) ?? ""), event.name),
+    return h("li", {}, h("a", { class: "log-row", href: href("recording", event.recordingId, { at: event.onset }), title: "Open the recording" },
+      h("time", { class: "when", datetime: new Date(event.onset).toISOString(), title: full(event.onset) }, moment(event.onset)),
+      h("span", { class: "name", title: event.name }, swatch(colours.get(event.label) ?? ""), h("span", { class: "text" }, event.name)),
       h("span", { class: "num" }, span((event.offset - event.onset) / 1000)),
-      h("span", { class: "num", title: "Confidence" }, h("span", { class: "unseen" }, "confidence "), event.confidence.toFixed(2))));
+      h("span", { class: "num" }, h("span", { class: "unseen" }, "confidence "), event.confidence.toFixed(2))));
   }
 }
