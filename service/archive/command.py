@@ -8,7 +8,9 @@ from rich.console import Console
 
 from service.archive.cluster import RayEngine
 from service.archive.engine import EngineOptions, LocalEngine
+from service.archive.errors import ArchiveError
 from service.archive.listing import list_recordings
+from service.archive.names import is_remote, path_of
 from service.archive.priority import prefer_throughput
 from service.archive.progress import Watch
 from service.archive.run import Order, Summary, archive
@@ -25,11 +27,12 @@ class Request:
     """The arguments; see `list_recordings` and `Order`.
 
     Attributes:
+        out: as it was typed: the archive's folder.
         ray: address of a cluster; None tags in this process.
         quiet: show no progress.
     """
 
-    out: Path
+    out: str
     inputs: list[str]
     lists: list[str]
     match: list[str]
@@ -45,13 +48,15 @@ def tag_archive(request: Request, settings: Settings) -> Summary:
     """Run it, show how far it is, tell what came of it.
 
     Raises:
-        ArchiveError: see `archive` and `list_recordings`.
+        ArchiveError: `out` is no folder of this machine, or an input lies in it; see also `archive` and
+            `list_recordings`.
         BundleError: the model cannot be used.
     """
+    out = _folder(request.out, request.inputs)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # what is done so far is saved then
     prefer_throughput()
     console = Console(stderr=True)
-    entries = list_recordings(request.inputs, request.lists, match=request.match, without=request.out)
+    entries = list_recordings(request.inputs, request.lists, match=request.match, without=out)
     options = EngineOptions(
         settings.model,
         settings.device,
@@ -63,12 +68,26 @@ def tag_archive(request: Request, settings: Settings) -> Summary:
             max_decode_s=_MAX_DECODE_S,
         ),
     )
-    order = Order(request.out, request.curves, request.checksum, request.partitions, request.checkpoint_s)
+    order = Order(out, request.curves, request.checksum, request.partitions, request.checkpoint_s)
     engine = LocalEngine(options) if request.ray is None else RayEngine(request.ray, options)
     with engine, Watch(console, quiet=request.quiet) as watch:
         summary = archive(order, entries, engine, watch)
     _tell(summary, order, console)
     return summary
+
+
+def _folder(out: str, inputs: list[str]) -> Path:
+    """Where the archive is written, told before anything is read."""
+    if is_remote(out):
+        raise ArchiveError(f"{out}: an archive is written into a folder of this machine, not to a URL")
+    folder = path_of(out)
+    for text in inputs:
+        if not is_remote(text) and path_of(text).is_relative_to(folder):
+            raise ArchiveError(
+                f"{text} lies in the archive's own folder {out}, of which nothing is taken; "
+                "give another `--out`"
+            )
+    return folder
 
 
 def _tell(summary: Summary, order: Order, console: Console) -> None:

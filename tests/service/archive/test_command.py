@@ -26,6 +26,30 @@ def test_a_tree_is_tagged_and_the_bad_told(run: CliRunner, recordings: Path, tmp
     assert len(table(tmp_path / "out", "recordings")) == 10
 
 
+@pytest.mark.parametrize("out", ["s3://bucket/out", "gs://bucket", "http://host/out/"])
+def test_an_archive_is_not_written_to_a_url(
+    run: CliRunner, recordings: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, out: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = run.invoke(app, ["archive", str(recordings), "--out", out])
+    assert done.exit_code == 2
+    assert (
+        done.stderr == f"attloc: {out}: an archive is written into a folder of this machine, not to a URL\n"
+    )
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("input_", ["", "0"])
+def test_an_input_within_the_output_is_told(
+    run: CliRunner, recordings: Path, monkeypatch: pytest.MonkeyPatch, input_: str
+) -> None:
+    monkeypatch.chdir(recordings.parent)
+    done = run.invoke(app, ["archive", str(recordings / input_), "--out", recordings.name])
+    assert done.exit_code == 2
+    assert f"lies in the archive's own folder {recordings.name}" in done.stderr
+    assert not (recordings / "archive.json").exists()
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
