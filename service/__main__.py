@@ -105,7 +105,8 @@ def tag(
 
 @app.command()
 def archive(
-    out: Annotated[Path, typer.Option(help="The archive's own folder; given again, a run goes on there.")],
+    # A path would lose the slashes by which a URL is told.
+    out: Annotated[str, typer.Option(help="The archive's own folder; given again, a run goes on there.")],
     inputs: Annotated[
         list[str] | None, typer.Argument(help="Recordings, folders, and URLs (s3, gs, http, ...).")
     ] = None,
@@ -164,7 +165,7 @@ def key(
     name: Annotated[str, typer.Argument(help="Who holds it: letters, digits, `.`, `_`, `-`.")],
     rate: Annotated[float | None, typer.Option(min=0.001, help="Requests a second it may make.")] = None,
 ) -> None:
-    """Print a new API key, and the line for the file of keys."""
+    """Make an API key: the key goes to standard error, its line for the file of keys to standard output."""
     from service.api.keys import Key, digest_of, new_key
 
     secret = new_key()
@@ -173,9 +174,8 @@ def key(
         Key.parse(line)
     except ValueError:
         raise typer.BadParameter("1 to 64 letters, digits, `.`, `_`, `-`", param_hint="NAME") from None
-    typer.echo("The key, shown this once:", err=True)
-    typer.echo(secret)
-    typer.echo("Its line for ATTLOC_API_KEYS_FILE:", err=True)
+    # Apart, so that `>> keys.txt` writes the line and shows the key: the file must not hold it.
+    typer.echo(f"The key, shown this once:\n{secret}\nIts line for ATTLOC_API_KEYS_FILE:", err=True)
     typer.echo(line)
 
 

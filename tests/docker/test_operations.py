@@ -74,10 +74,12 @@ def served(command: str, graph: Path, folder: Path) -> Iterator[str]:
 
 
 def test_keys(page: str, tiny_graph: Path, tmp_path: Path) -> None:
-    make = words_of(line_with(page, "python -m service key"))[1]
+    *make, into, file = words_of(line_with(page, "python -m service key"))[1]
     made = subprocess.run(make, check=True, capture_output=True, text=True, env={"PATH": os.environ["PATH"]})
-    key, line = made.stdout.split()
-    (tmp_path / "keys.txt").write_text(line + "\n")
+    assert (into, file) == (">>", "keys.txt")
+    (tmp_path / file).write_text(made.stdout)
+    (key,) = [word for word in made.stderr.split() if word.startswith("attloc_")]
+    line = made.stdout.strip()
     assert line.startswith("kitchen:")
     assert line.endswith(":5")
     serve = line_with(page, "ATTLOC_API_KEYS_FILE=")

@@ -77,17 +77,17 @@ def test_the_command_line_says_what_the_service_says(
     assert said == served
 
 
-def test_a_key_is_printed_with_its_line(run: Run, tmp_path: Path) -> None:
+def test_a_key_is_shown_and_only_its_line_goes_into_the_file(run: Run, tmp_path: Path) -> None:
     done = run("key", "alice", "--rate", "2.5")
-    secret, line = done.stdout.splitlines()
+    (secret,) = [word for word in done.stderr.split() if word.startswith("attloc_")]
     path = tmp_path / "keys"
-    path.write_text(line)
+    path.write_text(done.stdout)
     key = KeyRing.read(path).find(secret)
     assert key is not None
     assert key.name == "alice"
     assert key.quota is not None
     assert key.quota.rate_per_s == 2.5
-    assert secret not in line
+    assert secret not in done.stdout
     assert run("key", "a b").exit_code == 2
 
 
