@@ -160,6 +160,16 @@ class Settings(BaseSettings):
         """SQLAlchemy URL of the timeline."""
         return self.database_url or f"sqlite:///{self.data_dir / 'timeline.db'}"
 
+    def model_file(self) -> Path:
+        """The model's file, which is there.
+
+        Raises:
+            SettingsError: it is not; the message says where it was looked for.
+        """
+        if not self.model.is_file():
+            raise SettingsError(f"{variable('model')}={self.model}: there is no file {self.model.absolute()}")
+        return self.model
+
     @property
     def loopback(self) -> bool:
         """Whether only this machine can reach the service."""

@@ -59,10 +59,15 @@ class OpenTagger(Protocol):
 
 
 def open_tagger(settings: Settings, observer: Observer) -> Tagger:
-    """The engine as the settings want it."""
+    """The engine as the settings want it.
+
+    Raises:
+        SettingsError: there is no such file as its model.
+        BundleError: the model cannot be used.
+    """
     limits = Limits(max_bytes=settings.max_body_bytes, max_duration_s=settings.max_duration_s)
     return Tagger.open(
-        settings.model,
+        settings.model_file(),
         device=settings.device,
         workers=settings.workers,
         queue_windows=settings.queue_windows,

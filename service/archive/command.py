@@ -50,6 +50,7 @@ def tag_archive(request: Request, settings: Settings) -> Summary:
     Raises:
         ArchiveError: `out` is no folder of this machine, or an input lies in it; see also `archive` and
             `list_recordings`.
+        SettingsError: there is no such file as its model.
         BundleError: the model cannot be used.
     """
     out = _folder(request.out, request.inputs)
@@ -58,7 +59,7 @@ def tag_archive(request: Request, settings: Settings) -> Summary:
     console = Console(stderr=True)
     entries = list_recordings(request.inputs, request.lists, match=request.match, without=out)
     options = EngineOptions(
-        settings.model,
+        settings.model_file(),
         settings.device,
         settings.workers,
         Limits(

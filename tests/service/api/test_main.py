@@ -61,6 +61,18 @@ def test_files_are_analysed_and_bad_ones_told(run: Run, tiny_graph: Path, tmp_pa
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize("command", ["tag", "archive"])
+def test_a_model_that_is_not_there_is_told_with_its_setting_and_its_place(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    (tmp_path / "sound.wav").write_bytes(wav())
+    monkeypatch.chdir(tmp_path)
+    done = run(command, "sound.wav", *(["--out", "tagged"] if command == "archive" else []))
+    assert done.exit_code == 2
+    wanted = "weights/att_loc_cgrnn.onnx"
+    assert done.stderr == f"attloc: ATTLOC_MODEL={wanted}: there is no file {tmp_path / wanted}\n"
+
+
 def test_the_command_line_says_what_the_service_says(
     run: Run, tiny_graph: Path, tmp_path: Path, client: httpx.Client
 ) -> None:
