@@ -2,16 +2,15 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from service.api.instants import Instant
+from service.api.queries import QueryModel
 from service.api.schemas import Source
 
 
-class LiveQuery(BaseModel):
+class LiveQuery(QueryModel):
     """The handshake: whose sound comes, and in which form."""
-
-    model_config = ConfigDict(extra="forbid")
 
     source: Source = "default"
     sample_rate: Annotated[int, Field(ge=8_000, le=192_000)] = 16_000

@@ -5,13 +5,14 @@ from datetime import UTC, datetime
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, Request, Response
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 from starlette.datastructures import URL
 
 from service.api import render
 from service.api.instants import Instant
 from service.api.instants import render as render_instant
 from service.api.openapi import heeds, refusals, tells
+from service.api.queries import QueryModel, written
 from service.api.schemas import Probability, Source, TimelinePage
 from service.api.state import Service, service_of
 from service.api.thresholds import RawThresholds, Thresholds
@@ -31,10 +32,11 @@ FormatName = Literal["json", "csv", "tsv", "audacity", "jams", "webvtt"]
 OFFERS = {"json": "application/json", **{name: form.media_type for name, form in FORMATS.items()}}
 
 
-class Following(BaseModel):
-    """Which events of which source."""
+After = Annotated[str, *written(PATTERN, "must be the cursor of an earlier answer, unchanged")]
 
-    model_config = ConfigDict(extra="forbid")
+
+class Following(QueryModel):
+    """Which events of which source."""
 
     source: Source = Field("default", description="The microphone or room.")
     since: Instant | None = Field(None, description="Only events that end after this instant.")
@@ -43,7 +45,7 @@ class Following(BaseModel):
         [], max_length=LABELS_AT_ONCE, description="Only these labels; repeatable."
     )
     min_confidence: Probability = Field(0.0, description="Only events at least so sure.")
-    after: str | None = Field(None, pattern=PATTERN, description="The cursor of an earlier answer.")
+    after: After | None = Field(None, description="The cursor of an earlier answer.")
 
     @field_validator("until")
     @classmethod

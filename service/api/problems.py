@@ -115,16 +115,15 @@ def _of_http(request: HTTPConnection, error: HTTPException) -> Response:
     status, path = error.status_code, request.url.path
     title = HTTPStatus(status).phrase
     detail = str(error.detail)
+    headers = {name.lower(): value for name, value in (error.headers or {}).items()}
     if request.scope["type"] == "websocket":
         detail = f"No WebSocket at {path}; there is one at /stream."
     elif status == 404:
         detail = f"Nothing at {path}; the paths are listed in /openapi.json."
     elif status == 405:
-        detail = f"{request.scope['method']} is not a method of {path}."
-    headers = {name.lower(): value for name, value in (error.headers or {}).items()}
-    if status == 405:
         # The router names the methods of the first route of this path; there may be another.
         headers["allow"] = ", ".join(sorted(_methods(request)))
+        detail = f"{path} takes {headers['allow']}, not {request.scope['method']}."
     slug = title.lower().replace(" ", "-")
     return _response(_document(status, slug, title, detail, path), headers)
 

@@ -3,12 +3,13 @@
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Path, Query, Request, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from service.api import render
 from service.api.errors import NotFoundError
 from service.api.include import Resolution
 from service.api.openapi import heeds, refusals, tells
+from service.api.queries import QueryModel
 from service.api.schemas import RecordingDocument
 from service.api.state import Service, service_of
 from service.api.thresholds import RawThresholds, Thresholds
@@ -17,10 +18,8 @@ from service.etags import etag, matches
 router = APIRouter(tags=["timeline"])
 
 
-class RecordingQuery(BaseModel):
+class RecordingQuery(QueryModel):
     """How a stored recording is shown."""
-
-    model_config = ConfigDict(extra="forbid")
 
     include: Literal["curves", "none"] = Field("curves", description="`curves`, or `none` of them.")
     resolution: Resolution | None = Field(None, description="Seconds a curve point stands for.")

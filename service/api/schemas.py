@@ -8,11 +8,16 @@ from typing import Annotated, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
-SOURCE_PATTERN = r"^[A-Za-z0-9._-]{1,64}$"
+from service.api.queries import written
 
 Probability = Annotated[float, Field(ge=0, le=1)]
 Seconds = Annotated[float, Field(ge=0)]
-Source = Annotated[str, Field(pattern=SOURCE_PATTERN, examples=["kitchen"])]
+Source = Annotated[
+    str,
+    *written(
+        r"^[A-Za-z0-9._-]{1,64}$", "must be 1 to 64 letters, digits, `.`, `_`, `-`", examples=["kitchen"]
+    ),
+]
 
 
 class Document(BaseModel):

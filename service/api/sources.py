@@ -7,7 +7,7 @@ from fastapi import APIRouter, Path, Request, Response
 from service.api import render
 from service.api.errors import NotFoundError
 from service.api.openapi import refusals
-from service.api.schemas import SOURCE_PATTERN, Sources
+from service.api.schemas import Source, Sources
 from service.api.state import service_of
 
 router = APIRouter(tags=["timeline"])
@@ -23,9 +23,6 @@ async def sources(request: Request) -> Response:
     return render.json_response({"sources": [render.source(activity) for activity in found]})
 
 
-SourceName = Annotated[str, Path(pattern=SOURCE_PATTERN, examples=["kitchen"])]
-
-
 @router.delete(
     "/sources/{source}",
     status_code=204,
@@ -33,7 +30,7 @@ SourceName = Annotated[str, Path(pattern=SOURCE_PATTERN, examples=["kitchen"])]
     responses=refusals(404, 422, 503),
     summary="Forget a source",
 )
-async def forget(request: Request, source: SourceName) -> Response:
+async def forget(request: Request, source: Annotated[Source, Path()]) -> Response:
     """All its recordings are gone; who followed it starts anew."""
     service = service_of(request)
     forgotten = await service.storing.run(service.timeline.delete_source, source)

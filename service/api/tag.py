@@ -7,13 +7,14 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from service.api import render
 from service.api.direct import DirectRoute
 from service.api.include import Include, Parts, Resolution
 from service.api.instants import Instant
 from service.api.openapi import recording_body, refusals, tells
+from service.api.queries import QueryModel
 from service.api.schemas import RecordingDocument, Source
 from service.api.spectrogram import spectrogram_of
 from service.api.state import Service, service_of
@@ -28,10 +29,8 @@ router = APIRouter(tags=["tagging"], route_class=DirectRoute)
 REPLAYED = {"idempotent-replayed": "true"}
 
 
-class TagQuery(BaseModel):
+class TagQuery(QueryModel):
     """What to do with a recording."""
-
-    model_config = ConfigDict(extra="forbid")
 
     source: Source = Field("default", description="The microphone or room.")
     recorded_at: Instant | None = Field(

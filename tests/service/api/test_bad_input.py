@@ -126,6 +126,39 @@ def test_bad_queries(client: httpx.Client, name: str, value: str) -> None:
     assert "Value error" not in answer.text
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "query", "detail"),
+    [
+        (
+            "POST",
+            "/tag",
+            {"sorce": "kitchen"},
+            "sorce: is no parameter here; there are source, recorded_at, include, resolution, store",
+        ),
+        (
+            "GET",
+            "/localize/0193",
+            {"foo": "1", "threshold": "2"},
+            "threshold: '2' is no threshold; write `0.4`, or `c:0.4` for label c; "
+            "foo: is no parameter here; there are include, resolution, threshold",
+        ),
+        ("GET", "/localize", {"source": "a b"}, "source: must be 1 to 64 letters, digits, `.`, `_`, `-`"),
+        ("DELETE", "/sources/a%20b", {}, "source: must be 1 to 64 letters, digits, `.`, `_`, `-`"),
+        (
+            "GET",
+            "/localize",
+            {"after": "yesterday"},
+            "after: must be the cursor of an earlier answer, unchanged",
+        ),
+    ],
+)
+def test_a_refusal_says_what_would_be_right(
+    client: httpx.Client, method: str, path: str, query: dict[str, str], detail: str
+) -> None:
+    answer = client.request(method, path, params=query)
+    assert (answer.status_code, answer.json()["detail"]) == (422, detail)
+
+
 def test_every_complaint_is_made_at_once(client: httpx.Client) -> None:
     answer = client.post("/tag", params={"source": "../", "store": "perhaps"}, content=wav(), headers=AUDIO)
     assert {each["name"] for each in answer.json()["errors"]} == {"source", "store"}

@@ -31,6 +31,7 @@ def test_unknown_paths_and_methods_are_problems(client: httpx.Client) -> None:
     wrong = client.put("/tag")
     assert (wrong.status_code, wrong.headers["allow"]) == (405, "POST")
     assert wrong.headers["content-type"] == "application/problem+json"
+    assert wrong.json()["detail"] == "/tag takes POST, not PUT."
 
 
 def test_the_openapi_document_has_a_route_of_its_own(client: httpx.Client) -> None:
