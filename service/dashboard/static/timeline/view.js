@@ -91,7 +91,7 @@ class TimelineView {
       location.hash = href("timeline", "", { source: /** @type {CustomEvent} */ (event).detail, span: this.view.span / 1000 });
     });
     this.feed.addEventListener("change", this.redraw);
-    this.feed.addEventListener("state", () => this.tell());
+    this.feed.addEventListener("state", this.redraw);
     this.chart.addEventListener("move", (event) => {
       const { since, until } = /** @type {CustomEvent} */ (event).detail;
       this.go({ span: until - since, end: until });
@@ -173,8 +173,8 @@ class TimelineView {
     this.lanes.style.setProperty("--lanes", String(this.labels.length));
   }
 
-  /** @param {number} [seen] events in the window @param {import("./lanes.js").LaneEvent[]} [events] */
-  tell(seen, events = [...this.feed.events.values()]) {
+  /** @param {number} seen events in the window @param {import("./lanes.js").LaneEvent[]} events */
+  tell(seen, events) {
     const { state, cutAt } = this.feed;
     this.state.dataset.state = state;
     if (this.state.textContent !== STATES[state]) this.state.textContent = STATES[state];
@@ -186,7 +186,7 @@ class TimelineView {
     else if (state === "loading" && this.feed.events.size === 0) this.cover("loading", () => loading("Loading events"));
     else if (seen === 0) this.cover(`empty ${last} ${this.view.span}`, () => this.empty(last));
     else if (cutAt !== null && cutAt > this.window().since) this.cover(`cut ${cutAt}`, () => h("p", { class: "note" }, `Too many events for one look: shown from ${moment(cutAt)} on. Zoom in on what came before.`));
-    else if (seen !== undefined) this.cover("", () => null);
+    else this.cover("", () => null);
   }
 
   /** What lies over the lanes, made once: it may hold a button that somebody is about to press. @param {string} what @param {() => Node | null} make */
