@@ -4,8 +4,6 @@ import sys
 
 import typer
 
-from model_export import compare, evaluate, figures, release, reproduce, teach, train
-from model_export.data import recordings, render
 from service.engine.errors import AttLocError
 
 
@@ -15,6 +13,10 @@ def create_app() -> typer.Typer:
     A module with a command offers `register(app)` and is named here; what is heavy to import stays inside
     its command, so that `--help` is quick.
     """
+    # Here, so that `main` can say which extra is missing: the service's environment has none of this.
+    from model_export import compare, evaluate, figures, release, reproduce, teach, train
+    from model_export.data import recordings, render
+
     app = typer.Typer(no_args_is_help=True, add_completion=False)
 
     @app.callback(help=__doc__)
@@ -32,6 +34,8 @@ def main() -> None:
         create_app()()
     except AttLocError as error:
         sys.exit(f"error: {error}")
+    except ModuleNotFoundError as error:
+        sys.exit(f"error: {error.name} is not installed: pip install '.[cpu,train]'")
 
 
 if __name__ == "__main__":
