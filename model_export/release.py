@@ -62,10 +62,17 @@ def make_release(
         notes: into the card, on the recipe.
         extent: how much is measured.
         discussion: Markdown for the card, on what goes wrong; None for `discussion.md` beside the graph.
+
+    Raises:
+        MixtureSetError: a folder is not a set.
+        BundleError: the file is no checkpoint, or its graph differs from PyTorch.
     """
     from model_export.calibration import Calibration
+    from model_export.data.mixture_set import read_weak_set
     from model_export.export import Trained, export
 
+    for folder in (*decide_on, *report_on):
+        read_weak_set(folder)  # whether it is there: better said now than after minutes
     out.parent.mkdir(parents=True, exist_ok=True)
     reports.mkdir(parents=True, exist_ok=True)
     trained = Trained.read(checkpoint)
@@ -161,10 +168,11 @@ def register(app: typer.Typer) -> None:
         checkpoint: Checkpoint,
         decide_on: Annotated[
             list[Path] | None,
-            typer.Option(help="validation mixtures, repeatable; else data/validation-*"),
+            typer.Option(help="sets to choose thresholds and events on, repeatable; else data/validation-*"),
         ] = None,
         report_on: Annotated[
-            list[Path] | None, typer.Option(help="mixtures to report on, repeatable")
+            list[Path] | None,
+            typer.Option(help="sets to measure on, repeatable; others than those decided on flatter less"),
         ] = None,
         out: Annotated[Path, typer.Option(help="graph to write, its model card beside it")] = DEFAULT_MODEL,
         reports: Annotated[Path, typer.Option(help="folder of calibration and report")] = Path(

@@ -297,6 +297,13 @@ def app() -> typer.Typer:
     return commands
 
 
+def test_release_looks_at_its_sets_before_it_works(tmp_path: Path, mixtures: Path) -> None:
+    sets = ["--decide-on", str(mixtures), "--report-on", str(tmp_path / "none")]
+    sets += ["--out", str(tmp_path / "own.onnx")]
+    with pytest.raises(MixtureSetError, match="none is no complete set"):
+        CliRunner().invoke(app(), ["release", str(tmp_path / "best.ckpt"), *sets], catch_exceptions=False)
+
+
 def test_release_goes_from_a_checkpoint_to_a_graph_with_its_card(tmp_path: Path, mixtures: Path) -> None:
     torch.manual_seed(3)
     config = TrainConfig(network=AttLocConfig(filters=4, gru_units=3, gru_layers=1, hidden=5))

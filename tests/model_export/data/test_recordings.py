@@ -184,8 +184,13 @@ def test_three_commands_lead_from_a_table_to_a_graph(table: Path, tmp_path: Path
     sets = ("--train", f"{tmp_path}/own/train", "--validation", f"{tmp_path}/own/validation")
     options = ("--config", str(config), "--epochs", "1", "--batch-size", "4", "--threads", "1")
     run("train", *sets, *options, "--out", f"{tmp_path}/run", "--network", "cgrnn")
-    run("export", f"{tmp_path}/run/best.ckpt", "--out", f"{tmp_path}/own.onnx")
+    held_back = f"{tmp_path}/own/validation"
+    few = ("--replicates", "5", "--silenced", "0", "--reports", f"{tmp_path}/report")
+    decided = ("--decide-on", held_back, "--report-on", held_back)
+    run("release", f"{tmp_path}/run/best.ckpt", *decided, *few, "--out", f"{tmp_path}/own.onnx")
     card = read_card(tmp_path / "own.onnx")
+    assert card.training["calibration"]["decided_on"] == "validation"
+    assert list(card.metrics["sets"]) == ["validation"]
     assert [label.code for label in card.labels] == ["/m/0x", "dog", "tap water"]
     assert (card.name, card.window_seconds) == ("cgrnn", 1.0)
     bundle = Bundle.load(tmp_path / "own.onnx", device="cpu")
