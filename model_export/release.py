@@ -24,12 +24,25 @@ from service.engine.errors import BundleError
 if TYPE_CHECKING:
     from model_export.evaluation.report import Extent
 
+CARD = "MODEL_CARD.md"  # beside its graph
 Model = Annotated[Path, typer.Option(help="exported graph")]
 Discussion = Annotated[
     Path | None,
     typer.Option(help="Markdown for the model card, on what goes wrong; else discussion.md beside the graph"),
 ]
 Checkpoint = Annotated[Path, typer.Argument(help=".ckpt written by `train`")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="replace the files that are there already")]
+
+
+def refuse_to_replace(*files: Path) -> None:
+    """See that no work is lost unasked: where the commands write by default lies the graph that ships.
+
+    Raises:
+        BundleError: one of the files is there.
+    """
+    for file in files:
+        if file.exists():
+            raise BundleError(f"{file} is there already: --out names another place, --overwrite replaces it")
 
 
 def export_checkpoint(checkpoint: Path, out: Path, calibration: Path | None) -> dict[str, float]:
@@ -89,7 +102,7 @@ def make_release(
     typer.echo("4/5 evaluate")
     evaluate_sets(out, report_on, reports, extent)
     typer.echo("5/5 model card")
-    embed_report(out, reports / "report.json", out.parent / "MODEL_CARD.md", discussion)
+    embed_report(out, reports / "report.json", out.parent / CARD, discussion)
 
 
 def embed_report(model: Path, report_file: Path, page: Path, discussion: Path | None = None) -> None:
@@ -134,6 +147,7 @@ def register(app: typer.Typer) -> None:
         triton: Annotated[
             Path | None, typer.Option(help="Triton model repository to put the graph into")
         ] = None,
+        overwrite: Overwrite = False,
     ) -> None:
         """Write a checkpoint as one self-contained ONNX graph, or nothing if it differs from PyTorch.
 
@@ -142,6 +156,8 @@ def register(app: typer.Typer) -> None:
         if checkpoint is None and triton is None:
             raise typer.BadParameter("a checkpoint, or --triton DIR for a graph that is exported already")
         if checkpoint is not None:
+            if not overwrite:
+                refuse_to_replace(out)
             for output, difference in export_checkpoint(checkpoint, out, calibration).items():
                 typer.echo(f"{output:>12}  differs from PyTorch by at most {difference:.1e}")
         if triton is not None:
@@ -157,11 +173,11 @@ def register(app: typer.Typer) -> None:
         report: Annotated[Path, typer.Option(help="report.json of `evaluate`")] = Path(
             "reports/evaluation/report.json"
         ),
-        out: Annotated[Path | None, typer.Option(help="page; else MODEL_CARD.md beside the graph")] = None,
+        out: Annotated[Path | None, typer.Option(help=f"page; else {CARD} beside the graph")] = None,
         discussion: Discussion = None,
     ) -> None:
         """Put the figures into the graph and write its model card."""
-        embed_report(model, report, out or model.parent / "MODEL_CARD.md", discussion)
+        embed_report(model, report, out or model.parent / CARD, discussion)
 
     @app.command()
     def release(
@@ -186,12 +202,15 @@ def register(app: typer.Typer) -> None:
         silenced: Silenced = DEFAULT_SILENCED,
         sources: Sources = DEFAULT_SOURCES,
         discussion: Discussion = None,
+        overwrite: Overwrite = False,
     ) -> None:
         """Export, calibrate, export, evaluate and write the model card: everything after training.
 
         Without sets, decides on data/validation-standard, -hard and -shifted, and reports on them and on
         data/test-standard and -hard.
         """
+        if not overwrite:
+            refuse_to_replace(out, out.parent / CARD)
         sets = report_on or [*VALIDATION, *TEST]
         extent = extent_of(replicates, seed, silenced, sources)
         make_release(checkpoint, decide_on or VALIDATION, sets, out, reports, note or [], extent, discussion)

@@ -8,10 +8,16 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from service.engine.errors import AttLocError
+
 if TYPE_CHECKING:
     from model_export.config import TrainConfig
 
 BEST, LAST = "best.ckpt", "last.ckpt"
+
+
+class RunError(AttLocError):
+    """The folder of a run holds another."""
 
 
 def train(
@@ -217,6 +223,9 @@ def register(app: typer.Typer) -> None:
         ] = 1,
         nodes: Annotated[int, typer.Option(min=1, help="machines; see docs/training.md")] = 1,
         resume: Annotated[bool, typer.Option(help="go on from the run's last checkpoint")] = False,
+        overwrite: Annotated[
+            bool, typer.Option("--overwrite", help="begin anew in a folder that holds a run")
+        ] = False,
         start_from: Annotated[
             Path | None,
             typer.Option(help="begin with the weights of a checkpoint or of an exported graph (.onnx)"),
@@ -229,6 +238,11 @@ def register(app: typer.Typer) -> None:
         """Train a network, the ATT-LOC CGRNN if none is named, on weakly labelled chunks."""
         from model_export.data.recordings import vocabulary_of
 
+        if not (resume or overwrite) and any((out / name).exists() for name in (BEST, LAST)):
+            raise RunError(
+                f"{out} holds a run: --resume goes on with it, --overwrite begins anew there, "
+                "--out names another folder"
+            )
         given = {
             "soft_labels": soft_labels or None,
             "epochs": epochs,

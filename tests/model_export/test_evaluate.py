@@ -32,6 +32,7 @@ from model_export.metrics import equal_error_rate, roc_auc
 from model_export.models.att_loc_cgrnn import AttLocConfig
 from model_export.models.waveform_tagger import WaveformTagger
 from service.engine.bundle import Bundle
+from service.engine.errors import BundleError
 
 GOLDEN = Path(__file__).parents[3] / "shared" / "corpus" / "dcase2016_task4"
 
@@ -302,6 +303,24 @@ def test_release_looks_at_its_sets_before_it_works(tmp_path: Path, mixtures: Pat
     sets += ["--out", str(tmp_path / "own.onnx")]
     with pytest.raises(MixtureSetError, match="none is no complete set"):
         CliRunner().invoke(app(), ["release", str(tmp_path / "best.ckpt"), *sets], catch_exceptions=False)
+
+
+@pytest.mark.parametrize("command", ["export", "release"])
+@pytest.mark.parametrize("there", ["att_loc_cgrnn.onnx", "MODEL_CARD.md"])
+def test_what_is_there_already_is_replaced_only_if_told(
+    tmp_path: Path, mixtures: Path, command: str, there: str
+) -> None:
+    (tmp_path / there).write_text("the old one")
+    arguments = [command, str(tmp_path / "no.ckpt"), "--out", str(tmp_path / "att_loc_cgrnn.onnx")]
+    if command == "release":
+        arguments += ["--decide-on", str(mixtures), "--report-on", str(mixtures)]
+        arguments += ["--reports", str(tmp_path / "reports")]
+    writes_it = command == "release" or there.endswith(".onnx")
+    refusal = f"{there} is there already.*--overwrite" if writes_it else "no checkpoint"
+    for options, says in ((), refusal), (("--overwrite",), "no checkpoint"):
+        with pytest.raises(BundleError, match=says):
+            CliRunner().invoke(app(), [*arguments, *options], catch_exceptions=False)
+    assert (tmp_path / there).read_text() == "the old one"
 
 
 def test_release_goes_from_a_checkpoint_to_a_graph_with_its_card(tmp_path: Path, mixtures: Path) -> None:

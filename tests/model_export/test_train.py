@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,7 +10,9 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
+from typer.testing import CliRunner
 
+from model_export.__main__ import create_app
 from model_export.augment import augment
 from model_export.checkpoint import DATA_KEY, load_checkpoint
 from model_export.config import AugmentConfig, TrainConfig
@@ -20,7 +23,7 @@ from model_export.graph_file import file_version
 from model_export.models.att_loc_cgrnn import AttLocConfig
 from model_export.module import TaggerModule
 from model_export.precision import fastest_precision
-from model_export.train import read_config, train
+from model_export.train import RunError, read_config, train
 from service.engine.errors import BundleError
 from tests.model_export.advice import UNHEEDED
 
@@ -140,6 +143,31 @@ def test_a_resumed_run_keeps_what_it_began_with() -> None:
     assert module.data == {"train": {}, "begun": {"from": "first.ckpt"}}
     module.on_load_checkpoint({DATA_KEY: {}})
     assert module.data == {"train": {}}
+
+
+def test_a_run_is_begun_anew_only_if_told(
+    mixtures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[Path] = []
+
+    def only_noted(
+        _config: TrainConfig, _train: list[Path], _validation: list[Path], out: Path, *_: object, **__: object
+    ) -> Path:
+        begun.append(out)
+        return out
+
+    monkeypatch.setattr(sys.modules["model_export.train"], "train", only_noted)
+    command = ["train", "--train", str(mixtures), "--validation", str(mixtures), "--out", str(tmp_path)]
+    for name in ("best.ckpt", "last.ckpt"):
+        (tmp_path / name).touch()
+        with pytest.raises(RunError, match="--resume goes on with it, --overwrite begins anew"):
+            CliRunner().invoke(create_app(), command, catch_exceptions=False)
+        (tmp_path / name).rename(tmp_path / "of-before")
+        CliRunner().invoke(create_app(), command, catch_exceptions=False)
+    (tmp_path / "best.ckpt").touch()
+    for told in ("--resume", "--overwrite"):
+        CliRunner().invoke(create_app(), [*command, told], catch_exceptions=False)
+    assert begun == 4 * [tmp_path]
 
 
 def test_training_lowers_the_loss(mixtures: Path, tmp_path: Path) -> None:
