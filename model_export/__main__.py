@@ -29,11 +29,16 @@ def create_app() -> typer.Typer:
 
 
 def main() -> None:
-    """Run the command line; what this project refuses is one line, not a traceback."""
+    """Run the command line.
+
+    What this project refuses is one line, not a traceback; so is a file that cannot be read or written.
+    """
     try:
         create_app()()
     except AttLocError as error:
         sys.exit(f"error: {error}")
+    except OSError as error:
+        sys.exit(f"error: {error.filename}: {error.strerror}" if error.filename else f"error: {error}")
     except ModuleNotFoundError as error:
         sys.exit(f"error: {error.name} is not installed: pip install '.[cpu,train]'")
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -42,6 +43,8 @@ def load_checkpoint(path: Path) -> Checkpoint:
     Raises:
         BundleError: the file is no such checkpoint.
     """
+    if path.suffix == ".onnx":
+        raise BundleError(f"{path} is a graph; what is wanted is a checkpoint, the .ckpt that `train` wrote")
     try:
         stored = torch.load(path, map_location="cpu", weights_only=True)
         config = TrainConfig.from_dict(stored[CONFIG_KEY])
@@ -51,7 +54,9 @@ def load_checkpoint(path: Path) -> Checkpoint:
             if name.startswith(PREFIX)
         }
     except Exception as error:  # what unpickling meets in foreign bytes it may end in anything
-        told = f"{type(error).__name__}: {error}".partition("\n")[0]  # PyTorch's own is half a page long
+        # PyTorch's own is half a page long, and of bytes that are none it advises to run what they hold.
+        text = "not to be unpickled" if isinstance(error, UnpicklingError) else f"{error}".partition("\n")[0]
+        told = f"{type(error).__name__}: {text}"
         raise BundleError(f"{path} is no checkpoint of this project's training ({told})") from error
     tagger = WaveformTagger.build(config.frontend, config.network)
     tagger.load_state_dict(weights)

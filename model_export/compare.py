@@ -298,10 +298,11 @@ def register(app: typer.Typer) -> None:
         """
         from model_export.comparison.runs import Beginning
         from model_export.comparison.suites import Suite, merged, read_suite
+        from model_export.config import read_fields
 
         chosen = read_suite(suite)
         if config is not None:
-            base = merged(chosen.base, json.loads(config.read_text(encoding="utf-8")))
+            base = merged(chosen.base, read_fields(config))
             chosen = Suite(chosen.reference, chosen.configurations, base)
         sets = Sets(tuple(train_sets), tuple(validation_sets), tuple(test_sets or ()))
         folder = out or Path("runs") / f"compare-{Path(suite).stem}"

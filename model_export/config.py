@@ -1,9 +1,11 @@
 """Every number of a training run, in one place; stored in each checkpoint."""
 
+import json
 from dataclasses import asdict, dataclass, field, fields
-from typing import TYPE_CHECKING, Any, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 
 from model_export.data.labels import CHIME_HOME
 from model_export.frontend import FrontEndConfig
@@ -12,9 +14,16 @@ from model_export.models.network import NetworkConfig
 from model_export.models.registry import DEFAULT, name_of, system
 from model_export.optimizer import OptimizerName
 from service.engine.card import Label
+from service.engine.errors import AttLocError
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
+
+T = TypeVar("T")
+
+
+class ConfigError(AttLocError):
+    """A configuration with a field that does not exist or a value that is not valid, or no configuration."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,31 +130,57 @@ class TrainConfig:
         network has an output for each label and an input for each band of the front-end.
 
         Raises:
-            pydantic.ValidationError: a field is missing a valid value.
-            ValueError: a field that does not exist.
+            ConfigError: a field does not exist or has no valid value.
             UnknownNetworkError: no system has that name.
         """
-        network = dict(values.get("network", {}))
-        known = system(network.pop("name", DEFAULT))
         _refuse_unknown(values, cls)
-        _refuse_unknown(network, known.config)
+        network = values.get("network", {})
+        name = network.get("name", DEFAULT) if isinstance(network, dict) else DEFAULT
+        known = system(name)
+        _refuse_unknown(network, known.config, "name")
         _refuse_unknown(values.get("frontend", {}), type(known.frontend))
         _refuse_unknown(values.get("augment", {}), AugmentConfig)
-        frontend = TypeAdapter(type(known.frontend)).validate_python(
-            asdict(known.frontend) | values.get("frontend", {})
-        )
+        frontend = _validated(type(known.frontend), asdict(known.frontend) | values.get("frontend", {}))
         sizes = {"labels": len(values.get("labels", CHIME_HOME)), "n_mels": frontend.n_mels}
-        parts = {
-            "frontend": frontend,
-            "network": TypeAdapter(known.config).validate_python(sizes | network),
-        }
-        return TypeAdapter(cls).validate_python(values | parts)
+        sizes |= {field: value for field, value in network.items() if field != "name"}
+        parts = {"frontend": frontend, "network": _validated(known.config, sizes)}
+        return _validated(cls, values | parts)
 
 
-def _refuse_unknown(values: dict[str, Any], of: "type[DataclassInstance]") -> None:
+def read_fields(path: Path) -> dict[str, Any]:
+    """What a JSON file says that is not to be as the defaults say.
+
+    Raises:
+        ConfigError: it cannot be read, or holds something else than a JSON object.
+    """
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"cannot read the configuration {path}: {error}") from error
+    if not isinstance(values, dict):
+        raise ConfigError(f'{path} is no configuration, which is a JSON object as {{"epochs": 5}}')
+    return values
+
+
+def _refuse_unknown(values: Any, of: "type[DataclassInstance]", *besides: str) -> None:
     """A misspelt field must not be left at its default silently."""
-    known = {field.name for field in fields(of)}
+    if not isinstance(values, dict):
+        raise ConfigError(f"the fields of {of.__name__} are a JSON object, not {values!r}")
+    known = {*besides, *(field.name for field in fields(of))}
     if unknown := sorted(values.keys() - known):
-        raise ValueError(
+        raise ConfigError(
             f"{of.__name__} has no field {', '.join(unknown)}; it has {', '.join(sorted(known))}"
         )
+
+
+def _validated(of: type[T], values: dict[str, Any]) -> T:
+    try:
+        return TypeAdapter(of).validate_python(values)
+    except ValidationError as error:
+        told = [
+            ".".join(map(str, each["loc"])) + f"={each['input']!r}: {each['msg']}"
+            if each["loc"]
+            else each["msg"]
+            for each in error.errors()
+        ]
+        raise ConfigError(f"{of.__name__}: {'; '.join(told)}") from error

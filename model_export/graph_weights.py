@@ -13,7 +13,7 @@ from torch import Tensor
 
 from model_export.calibration import Calibration
 from model_export.checkpoint import Checkpoint
-from model_export.config import TrainConfig
+from model_export.config import ConfigError, TrainConfig
 from model_export.graph_file import read_card
 from model_export.models.calibrated import served
 from model_export.models.waveform_tagger import WaveformTagger
@@ -37,7 +37,7 @@ def read_graph(path: Path) -> Checkpoint:
     card = read_card(path)
     try:
         config = TrainConfig.from_dict(card.training["config"])
-    except (KeyError, ValueError) as error:
+    except (KeyError, ConfigError) as error:
         raise BundleError(f"{path} does not say which network it was exported of: {error}") from error
     tagger = WaveformTagger.build(config.frontend, config.network).eval()
     found = dict(_weights(onnx.load(path).graph))

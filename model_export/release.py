@@ -115,17 +115,19 @@ def embed_report(model: Path, report_file: Path, page: Path, discussion: Path | 
         discussion: Markdown on what goes wrong; None for `discussion.md` beside the graph, if there is one.
 
     Raises:
-        BundleError: the report is of another graph.
+        BundleError: the report or the graph cannot be read, or the report is of another graph.
     """
     from model_export.graph_file import embed, file_version, graph_digest, read_card
     from model_export.model_card import render
 
-    report = json.loads(report_file.read_text(encoding="utf-8"))
+    try:
+        report = json.loads(report_file.read_text(encoding="utf-8"))
+        measured: str = report["graph"]["digest"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise BundleError(f"{report_file} is no report, as `evaluate` writes: {error}") from error
     digest = graph_digest(model)
-    if report["graph"]["digest"] != digest:
-        raise BundleError(
-            f"{report_file} was measured on graph {report['graph']['digest'][:12]}, {model} is {digest[:12]}"
-        )
+    if measured != digest:
+        raise BundleError(f"{report_file} was measured on graph {measured[:12]}, {model} is {digest[:12]}")
     beside = discussion or model.parent / "discussion.md"
     if discussion or beside.exists():
         report["discussion"] = beside.read_text(encoding="utf-8").strip()

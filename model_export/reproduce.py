@@ -208,12 +208,13 @@ def read_configs(
         overrides: fields for all of them; None where not given.
 
     Raises:
+        ConfigError: the file cannot be read, or has a field that does not exist or no valid value.
         UnknownNetworkError: a system of no such name.
     """
-    from model_export.config import TrainConfig
+    from model_export.config import TrainConfig, read_fields
     from model_export.models.registry import system
 
-    given = json.loads(path.read_text(encoding="utf-8")) if path else {}
+    given = read_fields(path) if path else {}
     configs = {}
     for name in [*given, *systems]:
         system(name)

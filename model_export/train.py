@@ -1,6 +1,5 @@
 """`python -m model_export train`: learn from sets of weakly labelled mixtures."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -178,10 +177,14 @@ def read_config(
         overrides: fields of `TrainConfig`; None where not given.
         network: name of a system, in place of the file's.
         labels: those of the sets, where the file names none.
-    """
-    from model_export.config import TrainConfig
 
-    values = json.loads(path.read_text(encoding="utf-8")) if path else {}
+    Raises:
+        ConfigError: the file cannot be read, or has a field that does not exist or no valid value.
+        UnknownNetworkError: no system has that name.
+    """
+    from model_export.config import TrainConfig, read_fields
+
+    values = read_fields(path) if path else {}
     if network:
         values["network"] = values.get("network", {}) | {"name": network}
     if labels:

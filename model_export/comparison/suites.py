@@ -168,12 +168,12 @@ def train_config(fields: Fields, seed: int, chunks: int, checkpoints: int) -> "T
     Raises:
         SuiteError: a field that does not exist or has no valid value, or parts that do not fill a batch.
     """
-    from model_export.config import TrainConfig
+    from model_export.config import ConfigError, TrainConfig
 
     budget = {"seed": seed, "epochs": checkpoints, "epoch_chunks": chunks // checkpoints}
     try:
         config = TrainConfig.from_dict(merged(fields, budget))
-    except ValueError as error:
+    except ConfigError as error:
         raise SuiteError(f"not a configuration: {error}") from error
     if not chunk_passes(config):
         raise SuiteError(

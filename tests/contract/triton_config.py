@@ -6,7 +6,7 @@ Usage: triton_config.py CONFIG
 import sys
 from pathlib import Path
 
-from google.protobuf import text_format  # type: ignore[import-untyped]
+from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2  # type: ignore[import-not-found]
 
 

@@ -2,6 +2,24 @@
 
 import subprocess
 import sys
+from pathlib import Path
+
+import pytest
+
+from model_export.__main__ import main
+from tests.model_export.advice import unheeded
+
+
+def refusal(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> str:
+    """What the command line says, in one line, of arguments that are wrong."""
+    monkeypatch.setattr(sys, "argv", ["model_export", *map(str, arguments)])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    said = ended.value.code
+    assert isinstance(said, str)  # which makes the exit status 1
+    assert said.startswith("error: ")
+    assert "\n" not in said
+    return said.removeprefix("error: ")
 
 
 def run_in_another_process(program: str) -> subprocess.CompletedProcess[str]:
@@ -15,3 +33,68 @@ def test_without_the_extra_it_says_what_to_install() -> None:
     )
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == "error: tqdm is not installed: pip install '.[cpu,train]'\n"
+
+
+@unheeded
+@pytest.mark.parametrize("content", [None, b"no protocol buffer"])
+def test_what_is_no_graph_cannot_be_begun_with(
+    mixtures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes | None
+) -> None:
+    graph = tmp_path / "nope.onnx"
+    if content is not None:
+        graph.write_bytes(content)
+    command = ("train", "--train", mixtures, "--validation", mixtures, "--out", tmp_path / "run")
+    said = refusal(monkeypatch, *command, "--batch-size", 8, "--start-from", graph)
+    assert said.startswith(f"{graph} is no graph, as `export` writes: ")
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (None, "config.json"),
+        ("{epochs}", "config.json: Expecting property name"),
+        ("[5]", "config.json is no configuration, which is a JSON object"),
+        ('{"foo": 1}', "TrainConfig has no field foo; it has augment, "),
+        ('{"epochs": "many"}', "TrainConfig: epochs='many': Input should be a valid integer"),
+        ('{"network": "cgrnn"}', "the fields of AttLocConfig are a JSON object, not 'cgrnn'"),
+        ('{"network": {"attend": "all"}}', "AttLocConfig: attend='all': Input should be "),
+        ('{"labels": [], "network": {"labels": 3}}', "network has 3 outputs for 0 labels"),
+    ],
+)
+def test_what_is_no_configuration_is_refused(
+    mixtures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str | None, says: str
+) -> None:
+    if content is not None:
+        (tmp_path / "config.json").write_text(content)
+    command = ("train", "--train", mixtures, "--validation", mixtures, "--out", tmp_path / "run")
+    assert says in refusal(monkeypatch, *command, "--config", tmp_path / "config.json")
+
+
+def test_a_recording_that_is_not_there_is_named(
+    tiny_graph: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = refusal(monkeypatch, "figure", tmp_path / "nope.wav", "--model", tiny_graph)
+    assert said == f"{tmp_path}/nope.wav: No such file or directory"
+
+
+@pytest.mark.parametrize("content", [None, "{}", "[]", "nothing"])
+def test_a_card_wants_a_report(
+    tiny_graph: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str | None
+) -> None:
+    report = tmp_path / "report.json"
+    if content is not None:
+        report.write_text(content)
+    said = refusal(monkeypatch, "card", "--model", tiny_graph, "--report", report)
+    assert said.startswith(f"{report} is no report, as `evaluate` writes: ")
+
+
+@pytest.mark.parametrize("name", ["own.onnx", "own.ckpt"])
+def test_a_graph_is_no_checkpoint(
+    tiny_graph: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """PyTorch would advise to run whatever the file holds."""
+    (tmp_path / name).write_bytes(tiny_graph.read_bytes())
+    said = refusal(monkeypatch, "export", tmp_path / name, "--out", tmp_path / "out.onnx")
+    says = "is a graph; what is wanted is a checkpoint" if name == "own.onnx" else "is no checkpoint"
+    assert says in said
+    assert "weights_only" not in said
