@@ -17,7 +17,8 @@ def create_app() -> typer.Typer:
     from model_export import compare, evaluate, figures, release, reproduce, teach, train
     from model_export.data import recordings, render
 
-    app = typer.Typer(no_args_is_help=True, add_completion=False)
+    # Without rich: its markup swallows what stands in brackets, as "[default: 20]".
+    app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None)
 
     @app.callback(help=__doc__)
     def main() -> None:

@@ -96,7 +96,10 @@ def train(
     training = FeatureSet([features[path] for path in train_sets], targets)
     chunks_an_epoch = config.epoch_chunks or len(training)
     if chunks_an_epoch < config.batch_size:
-        raise MixtureSetError(f"{chunks_an_epoch} training chunks do not fill a batch of {config.batch_size}")
+        raise MixtureSetError(
+            f"{chunks_an_epoch} training chunks do not fill a batch of {config.batch_size}: "
+            f"--batch-size {chunks_an_epoch} or less"
+        )
     if config.batch_size % (devices * nodes):
         raise MixtureSetError(
             f"a batch of {config.batch_size} is not shared evenly by {devices * nodes} processes"
@@ -199,18 +202,27 @@ def register(app: typer.Typer) -> None:
     @app.command(name="train")
     def command(
         train_sets: Annotated[
-            list[Path], typer.Option("--train", help="folder of mixtures to learn from; repeatable")
+            list[Path],
+            typer.Option("--train", exists=True, help="folder of mixtures to learn from; repeatable"),
         ] = [Path("data/train-standard"), Path("data/train-hard")],  # noqa: B006
         validation_sets: Annotated[
-            list[Path], typer.Option("--validation", help="folder of mixtures to select by; repeatable")
+            list[Path],
+            typer.Option("--validation", exists=True, help="folder of mixtures to select by; repeatable"),
         ] = [Path(f"data/validation-{style}") for style in ("standard", "hard", "shifted")],  # noqa: B006
         out: Annotated[Path, typer.Option(help="folder of the run")] = Path("runs/att_loc_cgrnn"),
         config: Annotated[Path | None, typer.Option(help="JSON file of other TrainConfig fields")] = None,
-        epochs: Annotated[int | None, typer.Option(min=1)] = None,
-        batch_size: Annotated[int | None, typer.Option(min=1)] = None,
-        learning_rate: Annotated[float | None, typer.Option(min=0.0)] = None,
-        seed: Annotated[int | None, typer.Option(help="one seed, one result (on one CPU)")] = None,
-        threads: Annotated[int | None, typer.Option(min=1)] = None,
+        # Defaults are those of `TrainConfig`, which a file may change; a test holds these texts against them.
+        epochs: Annotated[int | None, typer.Option(min=1, help="[default: 20]")] = None,
+        batch_size: Annotated[int | None, typer.Option(min=1, help="chunks a step [default: 64]")] = None,
+        learning_rate: Annotated[
+            float | None, typer.Option(min=0.0, help="at its highest [default: 0.002]")
+        ] = None,
+        seed: Annotated[
+            int | None, typer.Option(help="one seed, one result (on one CPU) [default: 1]")
+        ] = None,
+        threads: Annotated[
+            int | None, typer.Option(min=1, help="1 on a machine with other work [default: 2]")
+        ] = None,
         network: Annotated[
             str | None,
             typer.Option(help="att_loc_cgrnn, att_cgrnn, cgrnn, mel_cnn, cqt_cnn, dae_dnn or gmm"),

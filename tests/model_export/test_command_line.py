@@ -1,12 +1,15 @@
 """What the command line says when something is missing or wrong."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
-from model_export.__main__ import main
+from model_export.__main__ import create_app, main
+from model_export.config import TrainConfig
 from tests.model_export.advice import unheeded
 
 
@@ -98,3 +101,28 @@ def test_a_graph_is_no_checkpoint(
     says = "is a graph; what is wanted is a checkpoint" if name == "own.onnx" else "is no checkpoint"
     assert says in said
     assert "weights_only" not in said
+
+
+def test_train_tells_its_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = " ".join(CliRunner().invoke(create_app(), ["train", "--help"]).stdout.split())
+    for name in ("epochs", "batch_size", "learning_rate", "seed", "threads"):
+        found = re.search(rf"--{name.replace('_', '-')} [^\[]*\[default: (\S+)\]", told)
+        assert found is not None, name
+        assert float(found[1]) == getattr(TrainConfig(), name)
+
+
+def test_a_missing_set_is_named_with_its_option(
+    mixtures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    refused = CliRunner().invoke(create_app(), ["train", "--train", str(mixtures)])
+    assert refused.exit_code == 2
+    assert "'--validation': path 'data/validation-standard' does not exist" in refused.stderr.lower()
+
+
+def test_a_batch_that_is_not_filled_is_told_its_size(
+    mixtures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command = ("train", "--train", mixtures, "--validation", mixtures, "--out", tmp_path / "run")
+    said = refusal(monkeypatch, *command)
+    assert said == "16 training chunks do not fill a batch of 64: --batch-size 16 or less"
