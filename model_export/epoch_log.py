@@ -31,10 +31,13 @@ class EpochLog(Callback):
             self._append(trainer)
 
     def _append(self, trainer: Trainer) -> None:
-        """Epoch, step, local time and every logged figure."""
+        """Epoch, step, local time and every logged figure; null for NaN, which JSON does not know."""
         if not trainer.is_global_zero:
             return
-        figures = {name: round(float(value), 4) for name, value in sorted(trainer.callback_metrics.items())}
+        figures = {
+            name: round(float(value), 4) if value.isfinite() else None
+            for name, value in sorted(trainer.callback_metrics.items())
+        }
         row = {"epoch": trainer.current_epoch, "step": trainer.global_step, "at": time.strftime("%H:%M:%S")}
         with self._path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(row | figures) + "\n")

@@ -10,7 +10,11 @@ import typer
 from service.engine.errors import AttLocError
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from model_export.config import TrainConfig
+    from service.engine.card import Label
 
 BEST, LAST = "best.ckpt", "last.ckpt"
 
@@ -35,7 +39,8 @@ def train(
 
     It gets `best.ckpt`, `last.ckpt`, TensorBoard events and `epochs.jsonl`, a line of figures an epoch.
 
-    Only waveforms and chunk labels of the sets are read, never their truth.
+    Only waveforms and chunk labels of the sets are read, never their truth. Scored labels without an example
+    to learn from or to select by are named on standard error.
 
     Args:
         config: the run.
@@ -64,6 +69,7 @@ def train(
     import torch
     from lightning.pytorch.callbacks import Callback, LearningRateMonitor, ModelCheckpoint, WeightAveraging
     from lightning.pytorch.loggers import TensorBoardLogger
+    from lightning.pytorch.utilities import rank_zero_only
 
     from model_export.averaging import warmed_average
     from model_export.checkpoint import BEGUN_KEY
@@ -104,9 +110,17 @@ def train(
         raise MixtureSetError(
             f"a batch of {config.batch_size} is not shared evenly by {devices * nodes} processes"
         )
+    held_back = [sets[path].targets(codes) for path in validation_sets]
+    lacking = [
+        f"no chunk to {use} has {', '.join(absent)}"
+        for use, of in (("learn from", targets), ("select by", held_back))
+        if of and (absent := without_example(config.labels, of))
+    ]
+    if lacking:
+        rank_zero_only(typer.echo)(f"warning: {'; '.join(lacking)}", err=True)
     data = ChunkData(
         training,
-        [FeatureSet([features[path]], [sets[path].targets(codes)]) for path in validation_sets],
+        [FeatureSet([features[path]], [of]) for path, of in zip(validation_sets, held_back, strict=True)],
         config.batch_size,
         config.seed,
         config.epoch_chunks,
@@ -165,6 +179,17 @@ def train(
     last = out / LAST
     trainer.fit(module, data, ckpt_path=last if resume and last.exists() else None)
     return out / BEST
+
+
+def without_example(labels: "Sequence[Label]", targets: "list[NDArray[np.float32]]") -> list[str]:
+    """Codes of the scored labels that occur in none of the sets.
+
+    Args:
+        labels: of the columns.
+        targets: of each set, (chunks, labels) in [0, 1].
+    """
+    heard = [any(of[:, column].any() for of in targets) for column in range(len(labels))]
+    return [label.code for label, some in zip(labels, heard, strict=True) if label.scored and not some]
 
 
 def read_config(

@@ -170,6 +170,22 @@ def test_a_run_is_begun_anew_only_if_told(
     assert begun == 4 * [tmp_path]
 
 
+def test_labels_without_an_example_are_named(
+    mixtures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lacking = tmp_path / "lacking"
+    shutil.copytree(mixtures, lacking)
+    head, *rows = (mixtures / "labels.csv").read_text().splitlines()
+    kept = [row.replace("v", "").replace("b", "") for row in rows]
+    (lacking / "labels.csv").write_text("\n".join([head, *kept]))
+    train(replace(TINY, epochs=1), [mixtures], [lacking], tmp_path / "run", progress=False)
+    assert "warning: no chunk to select by has b, v\n" in capsys.readouterr().err
+    assert "NaN" not in (tmp_path / "run" / "epochs.jsonl").read_text()
+    (row,) = map(json.loads, (tmp_path / "run" / "epochs.jsonl").read_text().splitlines())
+    assert row["lacking/eer_v"] is None
+    assert row["lacking/eer_c"] is not None
+
+
 def test_training_lowers_the_loss(mixtures: Path, tmp_path: Path) -> None:
     longer = replace(TINY, epochs=12, learning_rate=1e-2, augment=AugmentConfig(mix_share=0.0))
     train(longer, [mixtures], [mixtures], tmp_path, progress=False)
