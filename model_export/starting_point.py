@@ -37,12 +37,13 @@ def adopt(tagger: WaveformTagger, config: TrainConfig, start: Checkpoint, anew: 
     Args:
         tagger: to be changed.
         config: of its run.
-        start: a tagger of the same system, sizes and front-end, of any labels.
+        start: a tagger of the same front-end that has every layer of it in the same size, of any labels; what
+            else it has is left.
         anew: layers of the network that keep their first weights, by name; their sizes may differ.
 
     Raises:
-        BundleError: it is of another system, of other sizes or of another front-end, or there is no such
-            layer.
+        BundleError: it lacks a layer, has one of another size or another front-end, or there is no layer to
+            begin anew.
     """
     _refuse_other_features(config, start.config)
     new, old = tagger.state_dict(), start.tagger.state_dict()

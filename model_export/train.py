@@ -62,7 +62,7 @@ def train(
     Raises:
         MixtureSetError: a folder is not a set, has labels the configuration lacks, is at another rate or
             too small, or a batch is not to be shared out evenly.
-        BundleError: `start_from` is neither, or of a network of other sizes or another front-end.
+        BundleError: `start_from` is neither, lacks a layer, or has one of another size or another front-end.
     """
     import lightning
     import numpy as np

@@ -1,22 +1,22 @@
 """Getting CHiME-Home: 4.16 GB from the Internet Archive, checked and unpacked."""
 
-import logging
 import tarfile
 from pathlib import Path
 
 import pooch
+import typer
 
 from model_export.data.chime_home import ChimeHome, ChimeHomeError
 
 URL = "https://archive.org/download/chime-home/chime_home.tar.gz"
 CHECKSUM = "md5:9ce9d584e229b465b3aa08db2d7fee67"
-_LOG = logging.getLogger(__name__)
+SIZE = "4.16 GB"
 
 
 def fetch_chime_home(
     folder: Path, url: str = URL, checksum: str = CHECKSUM, progress: bool = True
 ) -> ChimeHome:
-    """The data set in `folder`, downloaded into it first unless it is there.
+    """The data set in `folder`, downloaded into it first unless it is there, as standard error is told.
 
     The archive stays beside the unpacked files; a partial download is not taken for a whole one.
 
@@ -32,7 +32,7 @@ def fetch_chime_home(
     try:
         return ChimeHome.open(folder)
     except ChimeHomeError:
-        _LOG.info("%s does not hold CHiME-Home: downloading %s", folder, url)
+        typer.echo(f"{folder} does not hold CHiME-Home: downloading {SIZE} into it, {url}", err=True)
     try:
         archive = pooch.retrieve(url, checksum, url.rpartition("/")[2], folder, progressbar=progress)
         with tarfile.open(archive) as file:

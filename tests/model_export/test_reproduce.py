@@ -167,12 +167,15 @@ def archive(chime_home: Path, tmp_path: Path) -> Iterator[tuple[str, str]]:
 
 
 def test_a_folder_without_the_data_is_filled_and_then_left_alone(
-    archive: tuple[str, str], tmp_path: Path
+    archive: tuple[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     home = fetch_chime_home(tmp_path / "got", *archive, progress=False)
+    said = capsys.readouterr().err
+    assert said.startswith(f"{tmp_path}/got does not hold CHiME-Home: downloading 4.16 GB into it, http")
     assert home.root == tmp_path / "got" / "chime_home"
     assert len(home.folds()) == 50
     assert fetch_chime_home(tmp_path / "got", "http://127.0.0.1:9/none.tar.gz", "md5:0") == home
+    assert capsys.readouterr().err == ""
 
 
 def test_an_archive_of_another_checksum_is_refused(archive: tuple[str, str], tmp_path: Path) -> None:
