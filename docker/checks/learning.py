@@ -15,7 +15,8 @@ STEPS = {
     "recordings": "recordings data/table.csv --out data/own --validation-share 0.25",
     "train": "train --train data/own/train --validation data/own/validation --out runs/own"
     " --epochs 1 --batch-size 4 --threads 1",
-    "export": "export runs/own/best.ckpt --out weights/own.onnx",
+    "release": "release runs/own/best.ckpt --decide-on data/own/validation --report-on data/own/validation"
+    " --out weights/own.onnx --reports runs/own/report --replicates 20",
 }
 
 
