@@ -161,7 +161,7 @@ def _commands(data: dict[str, Any]) -> str:
         ]
     lines += [
         f"python -m model_export train {' '.join(sets)} --config config.json",
-        "python -m model_export release runs/att_loc_cgrnn/best.ckpt",
+        "python -m model_export release runs/att_loc_cgrnn/best.ckpt --overwrite",
     ]
     return (
         "```sh\n"
