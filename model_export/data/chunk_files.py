@@ -1,7 +1,6 @@
 """Recordings on disk as a set that training reads: cut, mixed down, resampled, with their weak labels."""
 
 import csv
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from model_export.data.mixture_set import shares_text
+from model_export.data.mixture_set import begin_set, shares_text, write_manifest
 from model_export.data.shards import ShardMember
 from service.engine.errors import AttLocError
 
@@ -109,11 +108,7 @@ def write_set(
     """
     if not chunks:
         raise RecordingError(f"nothing to write into {out}: no chunk")
-    out.mkdir(parents=True, exist_ok=True)
-    manifest_file = out / "manifest.json"
-    manifest_file.unlink(missing_ok=True)
-    for stale in out.glob("features-*.npy"):
-        stale.unlink()
+    begin_set(out)
     shape = (len(chunks), round(seconds * sample_rate))
     waveforms = open_memmap(out / "waveforms.npy", mode="w+", dtype=np.int16, shape=shape)
     for row, chunk in enumerate(tqdm(chunks, out.name, unit="chunk", disable=None)):
@@ -136,4 +131,4 @@ def write_set(
         "has_shares": any(chunk.shares is not None for chunk in chunks),
         **(more or {}),
     }
-    manifest_file.write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
+    write_manifest(out, manifest)

@@ -229,9 +229,9 @@ def decode(corpus: Corpus, cache: Path) -> Path:
     Raises:
         CorpusError: a file cannot be read, is not mono, or not at 16 kHz.
     """
-    digest = hashlib.sha256("\n".join(str(source.path) for source in corpus.sources).encode()).hexdigest()[
-        :12
-    ]
+    # A recording that was replaced has another size or time, and is decoded anew.
+    files = "\n".join(_version(source.path) for source in corpus.sources)
+    digest = hashlib.sha256(files.encode()).hexdigest()[:12]
     path = cache / f"audio-{digest}.npy"
     bounds_path = path.with_suffix(".bounds.npy")
     if path.exists() and bounds_path.exists():
@@ -248,3 +248,11 @@ def decode(corpus: Corpus, cache: Path) -> Path:
     np.save(bounds_path, bounds)
     partial.rename(path)
     return path
+
+
+def _version(path: Path) -> str:
+    try:
+        stat = path.stat()
+    except OSError as error:
+        raise CorpusError(f"cannot read the recording {path}: {error}") from error
+    return f"{path} {stat.st_size} {stat.st_mtime_ns}"

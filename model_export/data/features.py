@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 from tqdm import tqdm
 
-from model_export.data.mixture_set import TAUGHT, WeakSet
+from model_export.data.mixture_set import WeakSet
 from model_export.frontend import FrontEnd
 
 BLOCK = 64
@@ -27,11 +27,10 @@ def cached_features(chunks: WeakSet, frontend: FrontEnd) -> Features:
     """(chunks, frames, mels) unstandardized features of a set, memory-mapped.
 
     Logarithms in half precision: a hundredth of a decibel at these values, and half the disk. Linear
-    magnitudes span more than it has. The file's name tells the front-end's parameters and the set's
-    manifest, so that changed ones are not read by mistake.
+    magnitudes span more than it has. The file's name tells the front-end's parameters and the
+    sounds, so that features of others are not read by mistake, whatever is done to the labels.
     """
-    made = {key: value for key, value in chunks.manifest.items() if key != TAUGHT}  # of labels, not of sound
-    digest = hashlib.sha256(f"{frontend.config} {made}".encode()).hexdigest()[:12]
+    digest = hashlib.sha256(f"{frontend.config} {chunks.sounds}".encode()).hexdigest()[:12]
     path = chunks.path / f"features-{digest}.npy"
     if path.exists():
         stored: Features = np.load(path, mmap_mode="r")

@@ -13,9 +13,13 @@ the `separator` between label codes of any length, and where its `shares` column
 annotators heard each label (`c=1;v=0.333333`), says `has_shares`. Of any set, trained networks may have said
 how sure they are of each label (`python -m model_export teach`); then `shares` holds that, and the manifest
 says by whom it was `taught`.
+
+Every manifest has a `digest` of the waveforms and one of the labels: whoever keeps something made of a set
+knows by them that it was written anew.
 """
 
 import csv
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
@@ -29,7 +33,13 @@ from model_export.data.labels import SILENCE
 from model_export.data.mixtures import PlacedEvent
 from service.engine.errors import AttLocError
 
-TAUGHT = "taught"  # key of the manifest
+# Keys of the manifest.
+TAUGHT = "taught"
+DIGEST = "digest"
+
+_WAVEFORMS, _LABELS, _MANIFEST = "waveforms.npy", "labels.csv", "manifest.json"
+# What a set written anew in the same place must not keep of the one before.
+_OF_ONE_SET = (_LABELS, "truth.npz", "events.csv", "features-*.npy")
 
 
 class MixtureSetError(AttLocError):
@@ -56,6 +66,12 @@ class WeakSet:
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    @property
+    def sounds(self) -> str:
+        """A digest of the waveforms: the manifest's, or computed where a set made by hand tells none."""
+        told = self.manifest.get(DIGEST)
+        return str(told["waveforms"]) if told else _digest(self.path / _WAVEFORMS)
 
     def targets(self, codes: Sequence[str], soft: bool = False) -> NDArray[np.float32]:
         """(chunks, labels) float32, one where the chunk has the label.
@@ -105,9 +121,9 @@ def read_weak_set(path: Path) -> WeakSet:
         MixtureSetError: a file is missing or the counts differ.
     """
     try:
-        waveforms = np.load(path / "waveforms.npy", mmap_mode="r")
-        manifest: dict[str, Any] = json.loads((path / "manifest.json").read_text(encoding="utf-8"))
-        with (path / "labels.csv").open(newline="", encoding="utf-8") as file:
+        waveforms = np.load(path / _WAVEFORMS, mmap_mode="r")
+        manifest: dict[str, Any] = json.loads((path / _MANIFEST).read_text(encoding="utf-8"))
+        with (path / _LABELS).open(newline="", encoding="utf-8") as file:
             rows = list(csv.DictReader(file))
         separator = manifest.get("separator")
         labels = tuple(_codes(row["labels"], separator) for row in rows)
@@ -143,7 +159,7 @@ def write_taught(chunks: WeakSet, shares: Sequence[Mapping[str, float]], taught:
         shares: by label code, for each chunk.
         taught: where they come from, into the manifest.
     """
-    with (chunks.path / "labels.csv").open(newline="", encoding="utf-8") as file:
+    with (chunks.path / _LABELS).open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     draft = chunks.path / "labels.partial.csv"
     with draft.open("w", newline="", encoding="utf-8") as file:
@@ -151,11 +167,8 @@ def write_taught(chunks: WeakSet, shares: Sequence[Mapping[str, float]], taught:
         writer.writerow(["chunk", "labels", "shares"])
         for row, of in zip(rows, shares, strict=True):
             writer.writerow([row["chunk"], row["labels"], shares_text(of)])
-    draft.replace(chunks.path / "labels.csv")
-    manifest = {**chunks.manifest, TAUGHT: dict(taught)}
-    draft = chunks.path / "manifest.partial.json"
-    draft.write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
-    draft.replace(chunks.path / "manifest.json")
+    draft.replace(chunks.path / _LABELS)
+    write_manifest(chunks.path, {**chunks.manifest, TAUGHT: dict(taught)})
 
 
 def read_truth(path: Path) -> Truth:
@@ -179,7 +192,7 @@ def write_tables(
     manifest: dict[str, Any],
 ) -> None:
     """Everything but the waveforms, which the renderer writes as it goes; the manifest last."""
-    with (path / "labels.csv").open("w", newline="", encoding="utf-8") as file:
+    with (path / _LABELS).open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["chunk", "labels"])
         writer.writerows((chunk, "".join(sorted(codes))) for chunk, codes in enumerate(labels))
@@ -189,4 +202,29 @@ def write_tables(
         for chunk, placed in enumerate(events):
             table.writerows({"chunk": chunk, **asdict(event)} for event in placed)
     np.savez_compressed(path / "truth.npz", truth=truth.active, tags=np.array(truth.tags))
-    (path / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
+    write_manifest(path, manifest)
+
+
+def begin_set(path: Path) -> None:
+    """Make the folder of a set that is to be written, and take away all that belongs to a former one in it.
+
+    The manifest, the sign of a whole set, goes first.
+    """
+    path.mkdir(parents=True, exist_ok=True)
+    (path / _MANIFEST).unlink(missing_ok=True)
+    for pattern in _OF_ONE_SET:
+        for stale in path.glob(pattern):
+            stale.unlink()
+
+
+def write_manifest(path: Path, manifest: dict[str, Any]) -> None:
+    """Put the manifest beside waveforms and labels that are complete, and their digests into it."""
+    manifest[DIGEST] = {"waveforms": _digest(path / _WAVEFORMS), "labels": _digest(path / _LABELS)}
+    draft = path / "manifest.partial.json"
+    draft.write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
+    draft.replace(path / _MANIFEST)
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:16]

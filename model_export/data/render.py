@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from model_export.data.corpus import AudioBank, decode, read_corpus
 from model_export.data.labels import TAGS
-from model_export.data.mixture_set import Truth, write_tables
+from model_export.data.mixture_set import Truth, begin_set, write_tables
 from model_export.data.mixtures import SAMPLES, Mixer, Mixture
 from model_export.data.rooms import SimulatedRooms, load_measured, simulate
 from model_export.data.styles import STYLES
@@ -70,8 +70,7 @@ def render(job: RenderJob, out: Path, workers: int) -> dict[str, Any]:
         AttLocError: a worker died.
     """
     job.mixer()  # fills the cache before the workers ask for it
-    out.mkdir(parents=True, exist_ok=True)
-    (out / "manifest.json").unlink(missing_ok=True)
+    begin_set(out)
     open_memmap(out / "waveforms.npy", mode="w+", dtype=np.int16, shape=(job.count, SAMPLES)).flush()
     shards = [(job, out, range(i, min(i + SHARD, job.count))) for i in range(0, job.count, SHARD)]
     mixtures: list[Mixture] = []

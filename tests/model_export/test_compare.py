@@ -23,7 +23,7 @@ from model_export.comparison.runs import (
     training_cpu_s,
 )
 from model_export.comparison.suites import Suite, SuiteError, built_in, merged, read_suite, train_config
-from model_export.data.mixture_set import MixtureSetError
+from model_export.data.mixture_set import MixtureSetError, write_manifest
 from model_export.metrics import average_precision, equal_error_rate
 from service.engine.errors import AttLocError
 from tests.model_export.advice import UNHEEDED
@@ -89,6 +89,16 @@ def test_another_configuration_replaces_a_run(mixtures: Path, tmp_path: Path) ->
     carry_out(other, [mixtures], tested, out, progress=False)
     assert is_done(other, [mixtures], tested, out)
     assert not is_done(config, [mixtures], {}, out)
+
+
+def test_a_set_that_was_made_anew_is_learned_from_anew(mixtures: Path, tmp_path: Path) -> None:
+    learned = Path(shutil.copytree(mixtures, tmp_path / "learned"))
+    config = train_config(SUITE.fields("gmm"), seed=1, chunks=16, checkpoints=1)
+    carry_out(config, [learned], {}, tmp_path / "run", progress=False)
+    assert is_done(config, [learned], {}, tmp_path / "run")
+    np.save(learned / "waveforms.npy", np.load(learned / "waveforms.npy") // 2)
+    write_manifest(learned, json.loads((learned / "manifest.json").read_text()))
+    assert not is_done(config, [learned], {}, tmp_path / "run")
 
 
 def test_a_set_that_was_made_anew_is_answered_anew(mixtures: Path, tmp_path: Path) -> None:

@@ -1,3 +1,4 @@
+import shutil
 from collections import defaultdict
 from pathlib import Path
 
@@ -115,6 +116,19 @@ def test_the_bank_gives_each_file_back_and_decodes_it_once(corpus_root: Path, tm
     for source in corpus.sources:
         expected, _ = soundfile.read(source.path, dtype="float32")
         np.testing.assert_array_equal(bank.read(source), expected)
+
+
+def test_a_recording_that_was_replaced_is_decoded_anew(corpus_root: Path, tmp_path: Path) -> None:
+    root = shutil.copytree(corpus_root, tmp_path / "corpus")
+    corpus = read_corpus(root).of_split("train")
+    decode(corpus, tmp_path)
+    first = corpus.sources[0]
+    soundfile.write(first.path, np.full(1000, 0.5), 16_000)
+    bank = AudioBank(decode(corpus, tmp_path), corpus.sources)
+    np.testing.assert_array_equal(bank.read(first), np.full(1000, 0.5, np.float32))
+    first.path.unlink()
+    with pytest.raises(CorpusError, match=f"cannot read the recording .*{first.path.name}"):
+        decode(corpus, tmp_path)
 
 
 def test_audio_at_another_rate_is_refused_by_name(corpus_root: Path, tmp_path: Path) -> None:

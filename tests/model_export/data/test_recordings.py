@@ -129,6 +129,15 @@ def test_a_file_of_several_rows_is_one_recording_with_the_labels_of_all(table: P
     ]
 
 
+def test_recordings_over_former_mixtures_have_none_of_their_truth(table: Path, tmp_path: Path) -> None:
+    make_sets([table], tmp_path / "set", None, 0.0, 1.0, 16_000, 0)
+    for name in ("truth.npz", "events.csv", "features-0.npy"):
+        (tmp_path / "set" / name).touch()
+    make_sets([table], tmp_path / "set", None, 0.0, 1.0, 16_000, 0)
+    left = sorted(path.name for path in (tmp_path / "set").iterdir())
+    assert left == ["labels.csv", "manifest.json", "waveforms.npy"]
+
+
 def test_what_is_held_back_is_seeded_and_whole(table: Path) -> None:
     files = read_table(table)
     kept, back = held_back(files, 0.25, seed=1)

@@ -1,16 +1,18 @@
 import csv
 import json
 import os
+import shutil
 import signal
 from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 import torch
 
 from model_export.data.features import FeatureSet, cached_features, statistics
 from model_export.data.labels import CHIME_HOME, TAGS
-from model_export.data.mixture_set import MixtureSetError, WeakSet, read_truth, read_weak_set
+from model_export.data.mixture_set import MixtureSetError, read_truth, read_weak_set, write_taught
 from model_export.data.render import RenderJob, render
 from model_export.frontend import FrontEndConfig, LogMel
 from service.engine.errors import AttLocError
@@ -93,11 +95,37 @@ def test_cached_features_are_the_front_ends(rendered: Path) -> None:
     assert other.shape == (COUNT, 249, 20)
 
 
-def test_features_of_another_set_in_the_same_place_are_not_read(rendered: Path) -> None:
-    chunks, frontend = read_weak_set(rendered), LogMel(FrontEndConfig())
-    cached_features(chunks, frontend)
-    changed = WeakSet(chunks.path, chunks.waveforms // 2, chunks.labels, {**chunks.manifest, "seed": 8})
-    assert not np.array_equal(cached_features(changed, frontend), cached_features(chunks, frontend))
+def test_a_set_mixed_anew_from_other_recordings_keeps_nothing_of_the_old(
+    corpus_root: Path, rendered: Path, tmp_path: Path
+) -> None:
+    corpus = shutil.copytree(corpus_root, tmp_path / "corpus")
+    job = RenderJob(corpus, "train", "shifted", 2, 7, rendered.parent / "cache")
+    frontend = LogMel(FrontEndConfig())
+    render(job, tmp_path / "set", workers=1)
+    before = cached_features(read_weak_set(tmp_path / "set"), frontend)
+    for path in (corpus / "audio").iterdir():
+        sound, rate = soundfile.read(path)
+        soundfile.write(path, sound / 2 + 0.01, rate)
+    render(job, tmp_path / "set", workers=1)
+    assert not list((tmp_path / "set").glob("features-*"))
+    after = read_weak_set(tmp_path / "set")
+    assert not np.array_equal(before, cached_features(after, frontend))
+    expected = frontend.compressed(torch.from_numpy(after.waveforms.astype(np.float32) / 32768)).numpy()
+    np.testing.assert_allclose(cached_features(after, frontend), expected, atol=0.01)
+
+
+def test_features_are_of_the_sounds_and_of_nothing_else(rendered: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(rendered, tmp_path / "set", ignore=shutil.ignore_patterns("features-*"))
+    frontend = LogMel(FrontEndConfig())
+    first = cached_features(read_weak_set(folder), frontend)
+    write_taught(read_weak_set(folder), [{"b": 0.5}] * COUNT, {"by": []})
+    cached_features(read_weak_set(folder), frontend)
+    assert len(list(folder.glob("features-*"))) == 1
+    (folder / "manifest.json").write_text("{}")  # of a set made by hand
+    cached_features(read_weak_set(folder), frontend)
+    assert len(list(folder.glob("features-*"))) == 1
+    np.save(folder / "waveforms.npy", np.load(folder / "waveforms.npy") // 2)
+    assert not np.array_equal(first, cached_features(read_weak_set(folder), frontend))
 
 
 def test_sets_are_joined_in_order_and_fetched_by_batches() -> None:
