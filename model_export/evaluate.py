@@ -33,7 +33,7 @@ def evaluate_sets(
 ) -> None:
     """Measure a graph on each folder of chunks; writes report.json, report.md and plots into `out`."""
     from model_export.calibration import Calibration
-    from model_export.evaluation.answers import answer
+    from model_export.evaluation.answers import answer_all
     from model_export.evaluation.markdown import markdown
     from model_export.evaluation.plots import draw_faithfulness, draw_reliability, draw_roc
     from model_export.evaluation.probabilities import without_probabilities
@@ -42,15 +42,16 @@ def evaluate_sets(
 
     bundle = Bundle.load(model, device="cpu")
     bundle.self_test()
-    answers = [answer(bundle, folder, limit) for folder in folders]
+    answers = answer_all(bundle, folders, limit)
     report = measure(bundle, answers, extent)
     out.mkdir(parents=True, exist_ok=True)
     (out / "report.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
     (out / "report.md").write_text(markdown(report), encoding="utf-8")
     carried = Calibration.of_card(bundle.card)
     for of in answers:
-        draw_roc(of, out / f"roc-{of.name}.png")
-        draw_reliability(of, without_probabilities(of, carried).tags, out / f"reliability-{of.name}.png")
+        plot = of.name.replace("/", "-") + ".png"
+        draw_roc(of, out / f"roc-{plot}")
+        draw_reliability(of, without_probabilities(of, carried).tags, out / f"reliability-{plot}")
     silenced = {
         name: of["faithfulness"]["curves"] for name, of in report["sets"].items() if of["faithfulness"]
     }
@@ -64,14 +65,14 @@ def calibrate_on(model: Path, folders: list[Path], out: Path, limit: int | None 
     What the graph carries already is taken off first: the document is for the network.
     """
     from model_export.calibration import Calibration
-    from model_export.evaluation.answers import answer, pooled
+    from model_export.evaluation.answers import answer_all, pooled
     from model_export.evaluation.fitting import fit
     from model_export.evaluation.probabilities import without_probabilities
     from service.engine.bundle import Bundle
 
     bundle = Bundle.load(model, device="cpu")
     carried = Calibration.of_card(bundle.card)
-    answers = [without_probabilities(answer(bundle, folder, limit), carried) for folder in folders]
+    answers = [without_probabilities(of, carried) for of in answer_all(bundle, folders, limit)]
     timed = [of for of in answers if of.active is not None]
     calibration = fit(pooled(answers), pooled(timed) if timed else None)
     out.parent.mkdir(parents=True, exist_ok=True)

@@ -37,7 +37,7 @@ class TaggerModule(lightning.LightningModule):
         self.data = data
         self.tagger = WaveformTagger.build(config.frontend, config.network)
         self._names = validation_names
-        self._answers: dict[str, list[tuple[Tensor, Tensor]]] = {}
+        self._answers: dict[int, list[tuple[Tensor, Tensor]]] = {}
         scored = torch.tensor([label.scored for label in config.labels])
         self.register_buffer("_scored", scored, persistent=False)
 
@@ -64,12 +64,13 @@ class TaggerModule(lightning.LightningModule):
         """Collect the answers to one batch of one validation set."""
         features, targets = batch
         tags = self.tagger.network(self.tagger.frontend.standardized(features)).tags
-        self._answers.setdefault(self._names[dataloader_idx], []).append((tags, targets))
+        self._answers.setdefault(dataloader_idx, []).append((tags, targets))
 
     def on_validation_epoch_end(self) -> None:
         """Log loss and equal error rates of each set, and the figure to select by."""
         means = []
-        for number, (name, answers) in enumerate(self._answers.items()):
+        for number, answers in self._answers.items():
+            name = self._names[number]
             tags, targets = (
                 self._of_all_processes(torch.cat(values), number) for values in zip(*answers, strict=True)
             )

@@ -76,6 +76,7 @@ def train(
     from model_export.data.features import FeatureSet, cached_features, statistics
     from model_export.data.loading import ChunkData, balancing
     from model_export.data.mixture_set import MixtureSetError, read_weak_set
+    from model_export.data.set_names import names_of
     from model_export.epoch_log import EpochLog
     from model_export.fit_gmm import fit_gmm
     from model_export.models.gmm import GMM
@@ -126,12 +127,13 @@ def train(
         config.epoch_chunks,
         balancing(np.concatenate(targets), config.balance),
     )
+    names = names_of(sets)
     manifests = {
-        "train": {path.name: sets[path].manifest for path in train_sets},
-        "train_sets": [path.name for path in train_sets],
-        "validation": {path.name: sets[path].manifest for path in validation_sets},
+        "train": {names[path]: sets[path].manifest for path in train_sets},
+        "train_sets": [names[path] for path in train_sets],
+        "validation": {names[path]: sets[path].manifest for path in validation_sets},
     }
-    module = TaggerModule(config, tuple(path.name for path in validation_sets), manifests)
+    module = TaggerModule(config, tuple(names[path] for path in validation_sets), manifests)
     if isinstance(module.tagger.network, GMM):
         fit_gmm(module, module.tagger.network, training, np.concatenate(targets), data, out / BEST, progress)
         return out / BEST

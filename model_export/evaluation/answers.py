@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from model_export.data.mixture_set import MixtureSetError, Truth, read_truth, read_weak_set
+from model_export.data.set_names import names_of
 from model_export.metrics import frame_edges
 from service.engine.analysis import Event
 from service.engine.bundle import Bundle
@@ -26,6 +27,7 @@ class Answers:
 
     Attributes:
         folder: of the set.
+        name: what reports call it.
         labels: codes of the scored labels, the order of every last axis below.
         present: (chunks, labels) bool, the weak labels.
         tags: (chunks, labels) float32, O''.
@@ -39,6 +41,7 @@ class Answers:
     """
 
     folder: Path
+    name: str
     labels: tuple[str, ...]
     present: NDArray[np.bool_]
     tags: NDArray[np.float32]
@@ -52,11 +55,6 @@ class Answers:
 
     def __len__(self) -> int:
         return len(self.tags)
-
-    @property
-    def name(self) -> str:
-        """Of the set: its folder's."""
-        return self.folder.name
 
     @property
     def known(self) -> NDArray[np.bool_]:
@@ -98,7 +96,7 @@ def pooled(parts: Sequence[Answers]) -> Answers:
 
     return replace(
         first,
-        folder=Path(" + ".join(part.name for part in parts)),
+        name=" + ".join(part.name for part in parts),
         present=joined("present"),
         tags=joined("tags"),
         active=None if any(part.active is None for part in parts) else joined("active"),
@@ -108,18 +106,26 @@ def pooled(parts: Sequence[Answers]) -> Answers:
     )
 
 
-def answer(bundle: Bundle, folder: Path, limit: int | None = None) -> Answers:
+def answer_all(bundle: Bundle, folders: Sequence[Path], limit: int | None = None) -> list[Answers]:
+    """`answer` to each of several sets, which have names that differ."""
+    names = names_of(folders)
+    return [answer(bundle, folder, limit, names[folder]) for folder in folders]
+
+
+def answer(bundle: Bundle, folder: Path, limit: int | None = None, name: str | None = None) -> Answers:
     """Run the graph over the mixtures in `folder`.
 
     Args:
         bundle: the graph.
         folder: written by `python -m model_export mixtures`, or by `recordings`.
         limit: only the first so many chunks.
+        name: of the set; None for its folder's.
 
     Raises:
         MixtureSetError: the folder is incomplete, or framed or labelled otherwise than the graph.
     """
     card = bundle.card
+    name = name or folder.name
     weak = read_weak_set(folder)
     truth = read_truth(folder) if (folder / "truth.npz").exists() else None
     if weak.manifest["sample_rate"] != card.sample_rate:
@@ -134,10 +140,11 @@ def answer(bundle: Bundle, folder: Path, limit: int | None = None) -> Answers:
     active = None if truth is None else _active(truth, folder, labels, card.frames(samples))[:limit]
     outputs = [
         bundle.run(waveforms[start : start + _BATCH].astype(np.float32) / FULL_SCALE)
-        for start in tqdm(range(0, len(waveforms), _BATCH), folder.name, unit="pair", disable=None)
+        for start in tqdm(range(0, len(waveforms), _BATCH), name, unit="pair", disable=None)
     ]
     return Answers(
         folder=folder,
+        name=name,
         labels=labels,
         present=weak.targets(codes)[:limit, scored] > 0,
         tags=np.concatenate([out.tags for out in outputs])[:, scored],

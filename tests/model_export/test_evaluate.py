@@ -1,4 +1,5 @@
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from model_export.checkpoint import CONFIG_KEY, DATA_KEY, PREFIX
 from model_export.config import TrainConfig
 from model_export.data.mixture_set import MixtureSetError, read_truth, read_weak_set
 from model_export.evaluation import fitting
-from model_export.evaluation.answers import Answers, answer, pooled
+from model_export.evaluation.answers import Answers, answer, answer_all, pooled
 from model_export.evaluation.dcase import ScoreFileError, dcase_error_rates
 from model_export.evaluation.fitting import best_of, best_threshold, event_objective, fit, label_truth
 from model_export.evaluation.localization import found_spans, localization_figures, true_spans
@@ -245,6 +246,15 @@ def test_recordings_without_truth_in_time_are_measured_as_far_as_they_go(
     assert set(Calibration.read(out / "calibration.json").events) == {*"bcfmopv"}
     with pytest.raises(MixtureSetError, match=r"no truth\.npz"):
         localization_figures(answer(bundle, folder), bundle.card.events, 2)
+
+
+def test_sets_of_one_folder_name_are_told_apart(bundle: Bundle, mixtures: Path, tmp_path: Path) -> None:
+    folders = [shutil.copytree(mixtures, tmp_path / place / "test") for place in "ab"]
+    evaluate.evaluate_sets(bundle.path, folders, tmp_path, Extent(replicates=2), limit=8)
+    assert list(json.loads((tmp_path / "report.json").read_text())["sets"]) == ["a/test", "b/test"]
+    assert (tmp_path / "roc-a-test.png").exists()
+    assert (tmp_path / "reliability-b-test.png").exists()
+    assert pooled(answer_all(bundle, folders, limit=2)).name == "a/test + b/test"
 
 
 def test_the_shift_is_the_difference_of_validation_sets() -> None:

@@ -62,7 +62,18 @@ def made_up(chunks: int = 40, frames: int = 61) -> Answers:
     rest = np.full((chunks, frames), 0.5, np.float32)
     localization = np.repeat(rest[:, :, None], 2, axis=2)
     return Answers(
-        Path("made-up"), ("a", "b"), present, tags, active, presence, rest, localization, 0.016, 0.016, 1.0
+        folder=Path("made-up"),
+        name="made-up",
+        labels=("a", "b"),
+        present=present,
+        tags=tags,
+        active=active,
+        presence=presence,
+        attention=rest,
+        localization=localization,
+        hop_s=0.016,
+        first_s=0.016,
+        duration_s=1.0,
     )
 
 

@@ -31,7 +31,9 @@ def answers(tmp_path: Path) -> Answers:
     empty = np.zeros((60, 5, 2), np.float32)
     tags = random.random((60, 2)).astype(np.float32)
     tags[:20, 0] += 1  # the young are told perfectly
-    return Answers(tmp_path, ("c", "f"), present, tags, None, empty, empty[:, :, 0], empty, 0.016, 0.016, 1.0)
+    return Answers(
+        tmp_path, "read", ("c", "f"), present, tags, None, empty, empty[:, :, 0], empty, 0.016, 0.016, 1.0
+    )
 
 
 def test_rows_hold_the_chunks_of_their_speakers(answers: Answers) -> None:

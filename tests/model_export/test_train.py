@@ -17,7 +17,7 @@ from model_export.augment import augment
 from model_export.checkpoint import DATA_KEY, load_checkpoint
 from model_export.config import AugmentConfig, TrainConfig
 from model_export.data.labels import CHIME_HOME
-from model_export.data.mixture_set import MixtureSetError, read_weak_set
+from model_export.data.mixture_set import MixtureSetError, read_weak_set, write_manifest
 from model_export.frontend import FrontEndConfig
 from model_export.graph_file import file_version
 from model_export.models.att_loc_cgrnn import AttLocConfig
@@ -37,6 +37,20 @@ TINY = TrainConfig(
 )
 
 pytestmark = UNHEEDED
+
+
+def part(of: Path, folder: Path, chunks: int) -> Path:
+    """The first chunks of a set as another one, without truth."""
+    folder.mkdir(parents=True)
+    np.save(folder / "waveforms.npy", np.load(of / "waveforms.npy")[:chunks])
+    lines = (of / "labels.csv").read_text().splitlines(keepends=True)
+    (folder / "labels.csv").write_text("".join(lines[: chunks + 1]))
+    write_manifest(folder, json.loads((of / "manifest.json").read_text()) | {"count": chunks})
+    return folder
+
+
+def log(run: Path) -> list[dict[str, float]]:
+    return [json.loads(line) for line in (run / "epochs.jsonl").read_text().splitlines()]
 
 
 def weights(path: Path) -> dict[str, Tensor]:
@@ -115,6 +129,16 @@ def test_a_free_silence_is_asked_nothing(mixtures: Path, trained: Path, tmp_path
     )
     assert asked.abs().min() > 0
     assert free.abs().max() == 0  # its first weight
+
+
+def test_sets_of_one_folder_name_are_all_validated(mixtures: Path, trained: Path, tmp_path: Path) -> None:
+    sets = [part(mixtures, tmp_path / name / "validation", chunks) for name, chunks in (("a", 16), ("b", 9))]
+    best = train(TINY, [mixtures], sets, tmp_path / "run", progress=False)
+    for row, alone in zip(log(tmp_path / "run"), log(trained), strict=True):
+        assert row["a/validation/eer"] == alone["tiny-set/eer"]
+        assert row["eer"] == pytest.approx((row["a/validation/eer"] + row["b/validation/eer"]) / 2, abs=1e-4)
+    manifests = load_checkpoint(best).data["validation"]
+    assert {name: of["count"] for name, of in manifests.items()} == {"a/validation": 16, "b/validation": 9}
 
 
 def test_training_reads_no_truth(mixtures: Path, tmp_path: Path) -> None:
