@@ -1,10 +1,10 @@
 """The Lightning module: loss, optimizer, validation by equal error rate."""
 
 import math
+from statistics import fmean
 from typing import Any
 
 import lightning
-import numpy as np
 import torch
 from torch import Tensor
 from torch.optim.lr_scheduler import LambdaLR
@@ -26,7 +26,8 @@ class TaggerModule(lightning.LightningModule):
 
     The figure that checkpoints are selected by, `eer`, is the mean over the validation sets of the mean
     equal error rate over the scored labels: sets that were mixed differently weigh the same, so that a
-    model which fits one way of mixing only is not chosen.
+    model which fits one way of mixing only is not chosen. A label that is in every chunk of a set or in none
+    has no rate there, and a set without any rate has no part in the mean.
     """
 
     _scored: Tensor
@@ -79,14 +80,16 @@ class TaggerModule(lightning.LightningModule):
                 for i, label in enumerate(self.config.labels)
                 if label.scored
             }
-            means.append(float(np.nanmean(list(rates.values()))))
             self._log(f"{name}/loss", float(cross_entropy(tags, targets)))
-            self._log(f"{name}/eer", means[-1])
+            if known := [rate for rate in rates.values() if not math.isnan(rate)]:
+                means.append(fmean(known))
+                self._log(f"{name}/eer", means[-1])
             if len(rates) <= _MOST_LOGGED:
                 for code, rate in rates.items():
                     self._log(f"{name}/eer_{code}", rate)
         self._answers.clear()
-        self._log(SELECTED_BY, float(np.mean(means)), prog_bar=True)
+        if means:
+            self._log(SELECTED_BY, fmean(means), prog_bar=True)
 
     def _of_all_processes(self, values: Tensor, number: int) -> Tensor:
         """(chunks, labels) on the CPU: a validation set from all shares, fillers left out."""

@@ -45,8 +45,8 @@ def train(
     Args:
         config: the run.
         train_sets: folders of mixtures; one that is named twice counts twice.
-        validation_sets: folders of mixtures; all weigh the same in the selection. Without any, nothing is
-            validated and the best checkpoint is the last.
+        validation_sets: folders of mixtures; all weigh the same in the selection. Without any, or where no
+            scored label is in some of a set's chunks but not in all, the best checkpoint is the last.
         out: folder of the run.
         resume: go on from `last.ckpt` in `out`, where there is one.
         start_from: checkpoint or exported graph whose weights and standardization a new run begins with;
@@ -117,6 +117,11 @@ def train(
         for use, of in (("learn from", targets), ("select by", held_back))
         if of and (absent := without_example(config.labels, of))
     ]
+    selecting = any(can_select(config.labels, of) for of in held_back)
+    if validation_sets and not selecting:
+        lacking.append(
+            "the last epoch counts as the best, for no set to select by has chunks with and without a label"
+        )
     if lacking:
         rank_zero_only(typer.echo)(f"warning: {'; '.join(lacking)}", err=True)
     data = ChunkData(
@@ -147,7 +152,7 @@ def train(
         module.data[BEGUN_KEY] = provenance(start_from, start, anew)
 
     checkpoints = [ModelCheckpoint(out, "best", save_last=True, enable_version_counter=False)]
-    if validation_sets:
+    if selecting:
         # `save_last` would keep what was saved last, the best epoch: a resumed run would go back to it.
         checkpoints = [
             ModelCheckpoint(out, "best", SELECTED_BY, mode="min", enable_version_counter=False),
@@ -192,6 +197,17 @@ def without_example(labels: "Sequence[Label]", targets: "list[NDArray[np.float32
     """
     heard = [any(of[:, column].any() for of in targets) for column in range(len(labels))]
     return [label.code for label, some in zip(labels, heard, strict=True) if label.scored and not some]
+
+
+def can_select(labels: "Sequence[Label]", targets: "NDArray[np.float32]") -> bool:
+    """Whether a set has chunks with and chunks without one of the scored labels: its error rate is defined.
+
+    Args:
+        labels: of the columns.
+        targets: (chunks, labels) in [0, 1].
+    """
+    present = targets[:, [label.scored for label in labels]] > 0.5
+    return bool((present.any(axis=0) & ~present.all(axis=0)).any())
 
 
 def read_config(

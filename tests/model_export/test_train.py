@@ -141,6 +141,25 @@ def test_sets_of_one_folder_name_are_all_validated(mixtures: Path, trained: Path
     assert {name: of["count"] for name, of in manifests.items()} == {"a/validation": 16, "b/validation": 9}
 
 
+def test_a_set_without_any_error_rate_has_no_part_in_the_selection(
+    mixtures: Path, trained: Path, tmp_path: Path
+) -> None:
+    one = part(mixtures, tmp_path / "one-set", 1)
+    train(TINY, [mixtures], [one, mixtures], tmp_path / "run", progress=False)
+    assert [row["eer"] for row in log(tmp_path / "run")] == [row["eer"] for row in log(trained)]
+    assert "one-set/eer" not in log(tmp_path / "run")[0]
+
+
+def test_the_last_epoch_is_best_where_there_is_nothing_to_select_by(
+    mixtures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    one = part(mixtures, tmp_path / "one-set", 1)
+    best = train(TINY, [mixtures], [one], tmp_path / "run", progress=False)
+    assert load_checkpoint(best).epoch == 1
+    assert load_checkpoint(tmp_path / "run" / "last.ckpt").epoch == 1
+    assert "the last epoch counts as the best" in capsys.readouterr().err
+
+
 def test_training_reads_no_truth(mixtures: Path, tmp_path: Path) -> None:
     weak = tmp_path / "weak"
     weak.mkdir()
