@@ -48,7 +48,8 @@ def train(
         validation_sets: folders of mixtures; all weigh the same in the selection. Without any, or where no
             scored label is in some of a set's chunks but not in all, the best checkpoint is the last.
         out: folder of the run.
-        resume: go on from `last.ckpt` in `out`, where there is one.
+        resume: go on from `last.ckpt` in `out`, where there is one; it must be of the same run, of no more
+            epochs.
         start_from: checkpoint or exported graph whose weights and standardization a new run begins with;
             labels that it does not know begin anew.
         anew: layers of the network that begin anew all the same, by name.
@@ -62,6 +63,7 @@ def train(
     Raises:
         MixtureSetError: a folder is not a set, has labels the configuration lacks, is at another rate or
             too small, or a batch is not to be shared out evenly.
+        ResumeError: the checkpoint to go on from is of another configuration or of other sets.
         BundleError: `start_from` is neither, lacks a layer, or has one of another size or another front-end.
     """
     import lightning
@@ -83,6 +85,7 @@ def train(
     from model_export.models.registry import build_frontend
     from model_export.module import SELECTED_BY, TaggerModule
     from model_export.precision import fastest_precision
+    from model_export.resuming import check_same_run
     from model_export.starting_point import adopt, provenance, read_trained
 
     precision = fastest_precision() if config.precision == "auto" else config.precision
@@ -92,13 +95,23 @@ def train(
     codes = [label.code for label in config.labels]
     frontend = build_frontend(config.frontend)
     sets = {path: read_weak_set(path) for path in [*train_sets, *validation_sets]}
-    features = {path: cached_features(chunks, frontend) for path, chunks in sets.items()}
     for path, chunks in sets.items():
         if chunks.manifest["sample_rate"] != config.frontend.sample_rate:
             raise MixtureSetError(
                 f"{path} is at {chunks.manifest['sample_rate']} Hz, the front-end at "
                 f"{config.frontend.sample_rate}"
             )
+    names = names_of(sets)
+    manifests = {
+        "train": {names[path]: sets[path].manifest for path in train_sets},
+        "train_sets": [names[path] for path in train_sets],
+        "validation": {names[path]: sets[path].manifest for path in validation_sets},
+    }
+    last = out / LAST
+    resumed = resume and last.exists()
+    if resumed:
+        check_same_run(last, config, manifests)
+    features = {path: cached_features(chunks, frontend) for path, chunks in sets.items()}
     targets = [sets[path].targets(codes, config.soft_labels) for path in train_sets]
     training = FeatureSet([features[path] for path in train_sets], targets)
     chunks_an_epoch = config.epoch_chunks or len(training)
@@ -132,12 +145,6 @@ def train(
         config.epoch_chunks,
         balancing(np.concatenate(targets), config.balance),
     )
-    names = names_of(sets)
-    manifests = {
-        "train": {names[path]: sets[path].manifest for path in train_sets},
-        "train_sets": [names[path] for path in train_sets],
-        "validation": {names[path]: sets[path].manifest for path in validation_sets},
-    }
     module = TaggerModule(config, tuple(names[path] for path in validation_sets), manifests)
     if isinstance(module.tagger.network, GMM):
         fit_gmm(module, module.tagger.network, training, np.concatenate(targets), data, out / BEST, progress)
@@ -183,8 +190,7 @@ def train(
         num_sanity_val_steps=0,
         log_every_n_steps=50,
     )
-    last = out / LAST
-    trainer.fit(module, data, ckpt_path=last if resume and last.exists() else None)
+    trainer.fit(module, data, ckpt_path=last if resumed else None)
     return out / BEST
 
 

@@ -23,6 +23,7 @@ from model_export.graph_file import file_version
 from model_export.models.att_loc_cgrnn import AttLocConfig
 from model_export.module import TaggerModule
 from model_export.precision import fastest_precision
+from model_export.resuming import ResumeError
 from model_export.train import RunError, read_config, train
 from service.engine.errors import BundleError
 from tests.model_export.advice import UNHEEDED
@@ -101,6 +102,38 @@ def test_a_resumed_run_ends_where_the_uninterrupted_one_does(
     assert_same(weights(trained / "last.ckpt"), weights(tmp_path / "last.ckpt"))
     epochs = [json.loads(line)["epoch"] for line in (tmp_path / "epochs.jsonl").read_text().splitlines()]
     assert epochs == [0, 1]
+
+
+def test_another_run_is_not_gone_on_with(mixtures: Path, trained: Path, tmp_path: Path) -> None:
+    other = part(mixtures, tmp_path / "other-set", 16)
+    anew = part(mixtures, tmp_path / "tiny-set", 15)
+    attended = replace(
+        TINY, network=AttLocConfig(attend="mel", filters=8, gru_units=8, gru_layers=1, hidden=16)
+    )
+    without = {"labels": TINY.to_dict()["labels"], "network": {"name": "cgrnn"}}
+    for config, learned, validated, differs in (
+        (
+            replace(TINY, seed=4, batch_size=4),
+            mixtures,
+            mixtures,
+            r"seed \(3, not 4\), batch_size \(8, not 4\)$",
+        ),
+        (replace(TINY, epochs=1), mixtures, mixtures, r"epochs \(2, not 1\)$"),
+        (replace(TINY, labels=TINY.labels[::-1]), mixtures, mixtures, "labels$"),
+        (attended, mixtures, mixtures, r"network\.attend \(cnn, not mel\)$"),
+        (TrainConfig.from_dict(without), mixtures, mixtures, r"network\.name \(att_loc_cgrnn, not cgrnn\)"),
+        (TINY, other, mixtures, r"the training sets \(tiny-set, not other-set\)$"),
+        (TINY, mixtures, other, r"the validation sets \(tiny-set, not other-set\)$"),
+        (TINY, anew, anew, "what tiny-set holds$"),
+    ):
+        with pytest.raises(ResumeError, match=rf"last\.ckpt is of another run.*{differs}"):
+            train(config, [learned], [validated], trained, resume=True, progress=False)
+
+
+def test_a_run_may_go_on_for_more_epochs_on_other_threads(mixtures: Path, tmp_path: Path) -> None:
+    for config in (replace(TINY, epochs=1), replace(TINY, threads=2)):
+        train(config, [mixtures], [mixtures], tmp_path, resume=True, progress=False)
+    assert [row["epoch"] for row in log(tmp_path)] == [0, 1]
 
 
 def test_the_checkpoint_tells_its_run_and_answers(mixtures: Path, trained: Path) -> None:
