@@ -63,13 +63,18 @@ def calibrate_on(model: Path, folders: list[Path], out: Path, limit: int | None 
     """Choose probabilities, thresholds and event decoders on validation sets; writes a calibration document.
 
     What the graph carries already is taken off first: the document is for the network.
+
+    Raises:
+        MixtureSetError: a folder is not a set that the graph can answer, or chunks are not equally long.
     """
     from model_export.calibration import Calibration
+    from model_export.data.mixture_set import check_one_length, read_weak_set
     from model_export.evaluation.answers import answer_all, pooled
     from model_export.evaluation.fitting import fit
     from model_export.evaluation.probabilities import without_probabilities
     from service.engine.bundle import Bundle
 
+    check_one_length(map(read_weak_set, folders))
     bundle = Bundle.load(model, device="cpu")
     carried = Calibration.of_card(bundle.card)
     answers = [without_probabilities(of, carried) for of in answer_all(bundle, folders, limit)]

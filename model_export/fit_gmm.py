@@ -32,7 +32,7 @@ def fit_gmm(
         training: chunks to fit to.
         targets: (chunks, labels) of them.
         data: whose validation sets are answered once.
-        checkpoint: file to write; the folder's `epochs.jsonl` gets one line.
+        checkpoint: file to write; the folder's `epochs.jsonl` is written anew, one line.
         progress: show a progress bar.
     """
 
@@ -42,10 +42,12 @@ def fit_gmm(
 
     with torch.inference_mode():
         network.fit(chunks, targets, module.config.seed)
+    log = checkpoint.parent / "epochs.jsonl"
+    log.unlink(missing_ok=True)
     trainer = lightning.Trainer(
         accelerator="cpu",
         logger=False,
-        callbacks=[EpochLog(checkpoint.parent / "epochs.jsonl")],
+        callbacks=[EpochLog(log)],
         enable_checkpointing=False,
         enable_progress_bar=progress,
         enable_model_summary=False,

@@ -62,7 +62,8 @@ def train(
 
     Raises:
         MixtureSetError: a folder is not a set, has labels the configuration lacks, is at another rate or
-            too small, or a batch is not to be shared out evenly.
+            too small, training sets have chunks of different lengths, no label is scored, or a batch is not
+            to be shared out evenly.
         ResumeError: the checkpoint to go on from is of another configuration or of other sets.
         BundleError: `start_from` is neither, lacks a layer, or has one of another size or another front-end.
     """
@@ -77,7 +78,7 @@ def train(
     from model_export.checkpoint import BEGUN_KEY
     from model_export.data.features import FeatureSet, cached_features, statistics
     from model_export.data.loading import ChunkData, balancing
-    from model_export.data.mixture_set import MixtureSetError, read_weak_set
+    from model_export.data.mixture_set import MixtureSetError, check_one_length, read_weak_set
     from model_export.data.set_names import names_of
     from model_export.epoch_log import EpochLog
     from model_export.fit_gmm import fit_gmm
@@ -101,6 +102,9 @@ def train(
                 f"{path} is at {chunks.manifest['sample_rate']} Hz, the front-end at "
                 f"{config.frontend.sample_rate}"
             )
+    check_one_length(sets[path] for path in train_sets)
+    if not any(label.scored for label in config.labels):
+        raise MixtureSetError("none of the labels is scored: there is nothing to select by or to report")
     names = names_of(sets)
     manifests = {
         "train": {names[path]: sets[path].manifest for path in train_sets},

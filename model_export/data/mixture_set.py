@@ -21,7 +21,7 @@ knows by them that it was written anew.
 import csv
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -134,6 +134,18 @@ def read_weak_set(path: Path) -> WeakSet:
     if len(labels) != len(waveforms):
         raise MixtureSetError(f"{path} has {len(waveforms)} waveforms and {len(labels)} labels")
     return WeakSet(path, waveforms, labels, manifest, shares)
+
+
+def check_one_length(sets: Iterable[WeakSet]) -> None:
+    """For who puts chunks of several sets side by side.
+
+    Raises:
+        MixtureSetError: those of one set are longer than those of another.
+    """
+    seconds = {chunks.path: chunks.waveforms.shape[1] / chunks.manifest["sample_rate"] for chunks in sets}
+    if len(set(seconds.values())) > 1:
+        told = ", ".join(f"{path} has chunks of {length:g} s" for path, length in seconds.items())
+        raise MixtureSetError(f"chunks of several sets must be equally long: {told}")
 
 
 def _codes(text: str, separator: str | None) -> frozenset[str]:

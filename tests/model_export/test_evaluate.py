@@ -257,6 +257,15 @@ def test_sets_of_one_folder_name_are_told_apart(bundle: Bundle, mixtures: Path, 
     assert pooled(answer_all(bundle, folders, limit=2)).name == "a/test + b/test"
 
 
+def test_sets_of_different_chunk_lengths_are_not_calibrated_on_together(
+    bundle: Bundle, mixtures: Path, tmp_path: Path
+) -> None:
+    half = shutil.copytree(mixtures, tmp_path / "half-set")
+    np.save(half / "waveforms.npy", np.load(mixtures / "waveforms.npy")[:, :8_000])
+    with pytest.raises(MixtureSetError, match=r"tiny-set has chunks of 1 s, .*half-set has chunks of 0\.5 s"):
+        evaluate.calibrate_on(bundle.path, [mixtures, half], tmp_path / "calibration.json")
+
+
 def test_the_shift_is_the_difference_of_validation_sets() -> None:
     def of(style: str, rate: float, split: str = "validation") -> dict[str, Any]:
         keys = ("mean_equal_error_rate", "mean_average_precision", "mean_calibration_error")

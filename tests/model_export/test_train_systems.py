@@ -1,6 +1,7 @@
 """Every system learns, is stored and answers by the same trainer; for one epoch, tiny."""
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from model_export.checkpoint import load_checkpoint
 from model_export.config import TrainConfig
 from model_export.data.chime_home import ChimeHome
 from model_export.data.chunk_files import write_set
+from model_export.data.labels import CHIME_HOME
 from model_export.data.mixture_set import MixtureSetError, read_weak_set
 from model_export.models.gmm import GMM
 from model_export.models.registry import SYSTEMS
@@ -73,6 +75,12 @@ def test_the_mixtures_are_fitted_to_unstandardized_features(mixtures: Path, tmp_
     assert tagger.network.offsets.abs().min() > 0
 
 
+def test_mixtures_that_are_fitted_again_are_logged_once(mixtures: Path, tmp_path: Path) -> None:
+    for _ in range(2):
+        train(tiny("gmm"), [mixtures], [mixtures], tmp_path / "run", progress=False)
+    assert len((tmp_path / "run" / "epochs.jsonl").read_text().splitlines()) == 1
+
+
 def test_soft_labels_are_what_the_annotators_heard(chime_home: Path, tmp_path: Path) -> None:
     home = ChimeHome.open(chime_home)
     chunks = home.labelled(home.names("evaluation", "refined"))
@@ -101,6 +109,13 @@ def test_sets_that_cannot_be_learned_from_are_refused(mixtures: Path, tmp_path: 
     config = TrainConfig.from_dict({"frontend": {"sample_rate": 8_000}})
     with pytest.raises(MixtureSetError, match="16000 Hz, the front-end at 8000"):
         train(config, [mixtures], [mixtures], tmp_path / "run", progress=False)
+    labels = tuple(replace(label, scored=False) for label in CHIME_HOME)
+    with pytest.raises(MixtureSetError, match="none of the labels is scored"):
+        train(replace(tiny("cgrnn"), labels=labels), [mixtures], [mixtures], tmp_path, progress=False)
+    half = shutil.copytree(mixtures, tmp_path / "half-set")
+    np.save(half / "waveforms.npy", np.load(mixtures / "waveforms.npy")[:, :8_000])
+    with pytest.raises(MixtureSetError, match=r"tiny-set has chunks of 1 s, .*half-set has chunks of 0\.5 s"):
+        train(tiny("cgrnn"), [mixtures, half], [mixtures], tmp_path / "run", progress=False)
     with pytest.raises(MixtureSetError, match="what each annotator heard"):
         train(replace(tiny("cgrnn"), soft_labels=True), [mixtures], [mixtures], tmp_path, progress=False)
 
