@@ -17,7 +17,7 @@ from model_export.augment import augment
 from model_export.checkpoint import DATA_KEY, load_checkpoint
 from model_export.config import AugmentConfig, TrainConfig
 from model_export.data.labels import CHIME_HOME
-from model_export.data.mixture_set import MixtureSetError, read_weak_set, write_manifest
+from model_export.data.mixture_set import MixtureSetError, read_weak_set
 from model_export.frontend import FrontEndConfig
 from model_export.graph_file import file_version
 from model_export.models.att_loc_cgrnn import AttLocConfig
@@ -27,6 +27,7 @@ from model_export.resuming import ResumeError
 from model_export.train import RunError, read_config, train
 from service.engine.errors import BundleError
 from tests.model_export.advice import UNHEEDED
+from tests.model_export.runs import logged, part
 
 TINY = TrainConfig(
     network=AttLocConfig(filters=8, gru_units=8, gru_layers=1, hidden=16),
@@ -38,20 +39,6 @@ TINY = TrainConfig(
 )
 
 pytestmark = UNHEEDED
-
-
-def part(of: Path, folder: Path, chunks: int) -> Path:
-    """The first chunks of a set as another one, without truth."""
-    folder.mkdir(parents=True)
-    np.save(folder / "waveforms.npy", np.load(of / "waveforms.npy")[:chunks])
-    lines = (of / "labels.csv").read_text().splitlines(keepends=True)
-    (folder / "labels.csv").write_text("".join(lines[: chunks + 1]))
-    write_manifest(folder, json.loads((of / "manifest.json").read_text()) | {"count": chunks})
-    return folder
-
-
-def log(run: Path) -> list[dict[str, float]]:
-    return [json.loads(line) for line in (run / "epochs.jsonl").read_text().splitlines()]
 
 
 def weights(path: Path) -> dict[str, Tensor]:
@@ -100,8 +87,7 @@ def test_a_resumed_run_ends_where_the_uninterrupted_one_does(
     monkeypatch.undo()
     train(TINY, [mixtures], [mixtures], tmp_path, resume=True, progress=False)
     assert_same(weights(trained / "last.ckpt"), weights(tmp_path / "last.ckpt"))
-    epochs = [json.loads(line)["epoch"] for line in (tmp_path / "epochs.jsonl").read_text().splitlines()]
-    assert epochs == [0, 1]
+    assert [row["epoch"] for row in logged(tmp_path)] == [0, 1]
 
 
 def test_another_run_is_not_gone_on_with(mixtures: Path, trained: Path, tmp_path: Path) -> None:
@@ -133,7 +119,7 @@ def test_another_run_is_not_gone_on_with(mixtures: Path, trained: Path, tmp_path
 def test_a_run_may_go_on_for_more_epochs_on_other_threads(mixtures: Path, tmp_path: Path) -> None:
     for config in (replace(TINY, epochs=1), replace(TINY, threads=2)):
         train(config, [mixtures], [mixtures], tmp_path, resume=True, progress=False)
-    assert [row["epoch"] for row in log(tmp_path)] == [0, 1]
+    assert [row["epoch"] for row in logged(tmp_path)] == [0, 1]
 
 
 def test_the_checkpoint_tells_its_run_and_answers(mixtures: Path, trained: Path) -> None:
@@ -167,7 +153,7 @@ def test_a_free_silence_is_asked_nothing(mixtures: Path, trained: Path, tmp_path
 def test_sets_of_one_folder_name_are_all_validated(mixtures: Path, trained: Path, tmp_path: Path) -> None:
     sets = [part(mixtures, tmp_path / name / "validation", chunks) for name, chunks in (("a", 16), ("b", 9))]
     best = train(TINY, [mixtures], sets, tmp_path / "run", progress=False)
-    for row, alone in zip(log(tmp_path / "run"), log(trained), strict=True):
+    for row, alone in zip(logged(tmp_path / "run"), logged(trained), strict=True):
         assert row["a/validation/eer"] == alone["tiny-set/eer"]
         assert row["eer"] == pytest.approx((row["a/validation/eer"] + row["b/validation/eer"]) / 2, abs=1e-4)
     manifests = load_checkpoint(best).data["validation"]
@@ -179,8 +165,8 @@ def test_a_set_without_any_error_rate_has_no_part_in_the_selection(
 ) -> None:
     one = part(mixtures, tmp_path / "one-set", 1)
     train(TINY, [mixtures], [one, mixtures], tmp_path / "run", progress=False)
-    assert [row["eer"] for row in log(tmp_path / "run")] == [row["eer"] for row in log(trained)]
-    assert "one-set/eer" not in log(tmp_path / "run")[0]
+    assert [row["eer"] for row in logged(tmp_path / "run")] == [row["eer"] for row in logged(trained)]
+    assert "one-set/eer" not in logged(tmp_path / "run")[0]
 
 
 def test_the_last_epoch_is_best_where_there_is_nothing_to_select_by(
@@ -265,7 +251,7 @@ def test_labels_without_an_example_are_named(
 def test_training_lowers_the_loss(mixtures: Path, tmp_path: Path) -> None:
     longer = replace(TINY, epochs=12, learning_rate=1e-2, augment=AugmentConfig(mix_share=0.0))
     train(longer, [mixtures], [mixtures], tmp_path, progress=False)
-    rows = [json.loads(line) for line in (tmp_path / "epochs.jsonl").read_text().splitlines()]
+    rows = logged(tmp_path)
     assert rows[-1]["tiny-set/loss"] < rows[0]["tiny-set/loss"] - 0.02
 
 

@@ -3,7 +3,6 @@
 import json
 import os
 import random
-import shutil
 import signal
 import subprocess
 import sys
@@ -22,6 +21,7 @@ from model_export.data.mixture_set import MixtureSetError
 from model_export.models.att_loc_cgrnn import AttLocConfig
 from model_export.train import train
 from tests.model_export.advice import UNHEEDED
+from tests.model_export.runs import logged, part
 
 # Without anything random in a step: each process varies its share of a batch in its own way.
 STILL = TrainConfig(
@@ -45,21 +45,13 @@ def weights(path: Path) -> dict[str, Tensor]:
 
 def figures(run: Path) -> list[dict[str, float]]:
     """Of each epoch, but when it ended and the loss of the last batch, which each process has its part of."""
-    rows = [json.loads(line) for line in (run / "epochs.jsonl").read_text().splitlines()]
-    return [{k: v for k, v in row.items() if k not in ("at", "train_loss")} for row in rows]
+    return [{k: v for k, v in row.items() if k not in ("at", "train_loss")} for row in logged(run)]
 
 
 @pytest.fixture(scope="module")
 def uneven(mixtures: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The tiny set without its last chunk, which two processes cannot share evenly."""
-    folder = tmp_path_factory.mktemp("uneven") / "uneven-set"
-    folder.mkdir()
-    np.save(folder / "waveforms.npy", np.load(mixtures / "waveforms.npy")[:-1])
-    (folder / "labels.csv").write_text(
-        "".join((mixtures / "labels.csv").read_text().splitlines(keepends=True)[:-1])
-    )
-    shutil.copy(mixtures / "manifest.json", folder)
-    return folder
+    return part(mixtures, tmp_path_factory.mktemp("uneven") / "uneven-set", 15)
 
 
 @pytest.fixture(scope="module")
