@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import ViewportSize, sync_playwright
 
 from model_export.data.mixture_set import read_weak_set
 from tests.benchmarks.report import GRAPH
@@ -18,7 +18,7 @@ from tests.benchmarks.target import service
 from tests.browser.conftest import CHROMIUM, SWITCHES, as_wav
 from tests.browser.visit import Visit
 
-SIZE = {"width": 1600, "height": 900}
+SIZE: ViewportSize = {"width": 1600, "height": 900}
 CHUNKS = 75
 WAV = {"Content-Type": "audio/wav"}
 
