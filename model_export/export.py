@@ -107,7 +107,7 @@ def export(
         embed(card, draft)
         check_structure(draft)
         inputs = waveforms(batches, lengths(config.n_fft, config.hop, config.sample_rate))
-        differences = check_parity(tagger, draft, inputs, gated=bool(calibration.tags))
+        differences = check_parity(tagger, draft, inputs)
         draft.replace(path)
     return differences
 
