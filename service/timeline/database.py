@@ -23,7 +23,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from service.engine.errors import AttLocError, UnavailableError
-from service.timeline.room import ensure_room
+from service.timeline.room import Room
 
 _log = logging.getLogger(__name__)
 
@@ -52,9 +52,10 @@ class Database:
         parsed = _parse(url)
         self._is_sqlite = parsed.get_backend_name() == "sqlite"
         self.timeout_s = timeout_s
-        self._file = Path(parsed.database or "")  # SQLite's
+        file = Path(parsed.database or "")  # SQLite's
+        self._room = Room(file)
         if self._is_sqlite:
-            _make_parent(self._file.parent)
+            _make_parent(file.parent)
         try:
             self.engine = create_engine(
                 parsed,
@@ -108,7 +109,7 @@ class Database:
             with self._turn_to_write(), self.engine.begin() as connection:
                 self._begin(connection, "BEGIN IMMEDIATE")
                 if adding_bytes and self._is_sqlite:
-                    ensure_room(connection, self._file, adding_bytes)
+                    self._room.ensure(connection, adding_bytes)
                 yield connection
 
     @contextmanager

@@ -2,6 +2,7 @@
 
 import logging
 import shutil
+import time
 from pathlib import Path
 
 from sqlalchemy import Connection
@@ -14,36 +15,59 @@ _log = logging.getLogger(__name__)
 # for the rows and pages that are not in the sizes of what is stored.
 MARGIN_BYTES = 32 * 1024 * 1024
 _RETRY_AFTER_S = 60.0
+_GOOD_FOR_S = 1.0  # what was seen of the disk; others may write to it too
 
 
-def ensure_room(connection: Connection, file: Path, adding_bytes: int) -> None:
-    """Refuse to store what would leave no room for deleting.
+class Room:
+    """What storing leaves of a database's disk; for one writer at a time."""
 
-    A deletion too is first written into the log, and the log is begun anew only once all that it holds has
-    found a place in the file. On a disk that is full to the last byte neither can happen: nothing could
-    be deleted any more, and the disk would stay full.
+    def __init__(self, file: Path) -> None:
+        """Begin.
 
-    Args:
-        connection: in a transaction that writes, so that nobody else takes the room.
-        file: the database.
-        adding_bytes: about how much is to be stored: once into the log, once into the file.
+        Args:
+            file: the database.
+        """
+        self._file = file
+        self._spare = 0  # bytes that may still be added by what was seen
+        self._good_until = 0.0
 
-    Raises:
-        UnavailableError: there is too little room.
-    """
-    try:
-        log = file.with_name(f"{file.name}-wal").stat().st_size
-        free = shutil.disk_usage(file.parent).free
-    except OSError as error:
-        _log.warning("timeline database: %s", error)
-        raise UnavailableError("the timeline's database cannot be used now", _RETRY_AFTER_S) from error
-    growth = log + adding_bytes
-    if free >= MARGIN_BYTES + adding_bytes + growth:
-        return  # as nearly always, without asking how much of the file is unused
-    unused = connection.exec_driver_sql(
-        "SELECT freelist_count * page_size FROM pragma_freelist_count, pragma_page_size"
-    ).scalar_one()
-    growth = max(0, growth - unused)
-    if free < MARGIN_BYTES + adding_bytes + growth:
-        _log.warning("timeline database: its disk is full but for %d bytes, kept for deleting", free)
-        raise UnavailableError("the disk of the timeline's database is full", _RETRY_AFTER_S)
+    def ensure(self, connection: Connection, adding_bytes: int) -> None:
+        """Refuse to store what would leave no room for deleting.
+
+        A deletion too is first written into the log, and the log is begun anew only once all that it holds
+        has found a place in the file. On a disk that is full to the last byte neither can happen: nothing
+        could be deleted any more, and the disk would stay full.
+
+        Args:
+            connection: in a transaction that writes, so that nobody else takes the room.
+            adding_bytes: about how much is to be stored: once into the log, once into the file.
+
+        Raises:
+            UnavailableError: there is too little room.
+        """
+        now = time.monotonic()
+        if now > self._good_until:
+            self._spare, self._good_until = 0, now + _GOOD_FOR_S
+        if self._spare < 2 * adding_bytes:
+            self._spare = self._look(connection, adding_bytes)
+        self._spare -= 2 * adding_bytes
+
+    def _look(self, connection: Connection, adding_bytes: int) -> int:
+        """Bytes beyond the margin, at least what is to be added, twice."""
+        try:
+            log = self._file.with_name(f"{self._file.name}-wal").stat().st_size
+            free = shutil.disk_usage(self._file.parent).free
+        except OSError as error:
+            _log.warning("timeline database: %s", error)
+            raise UnavailableError("the timeline's database cannot be used now", _RETRY_AFTER_S) from error
+        spare = free - MARGIN_BYTES - log
+        if spare >= 2 * adding_bytes:
+            return spare
+        # Only where it is tight: what is deleted leaves room in the file itself, which nobody else can take.
+        unused = connection.exec_driver_sql(
+            "SELECT freelist_count * page_size FROM pragma_freelist_count, pragma_page_size"
+        ).scalar_one()
+        if free - MARGIN_BYTES - adding_bytes < max(0, log + adding_bytes - unused):
+            _log.warning("timeline database: its disk is full but for %d bytes, kept for deleting", free)
+            raise UnavailableError("the disk of the timeline's database is full", _RETRY_AFTER_S)
+        return 2 * adding_bytes
