@@ -181,8 +181,8 @@ def test_only_presence_may_differ_by_a_little_more(tmp_path: Path) -> None:
     def check(by: float, output: str) -> None:
         check_parity(Slightly(model.tagger, by, output), path, waveforms((2,), (5_000,)))
 
-    check(3e-5, "presence")
-    for by, output in ((3e-5, "tags"), (3e-5, "localization"), (7e-5, "presence")):
+    check(1e-4, "presence")
+    for by, output in ((3e-5, "tags"), (3e-5, "localization"), (4e-4, "presence")):
         with pytest.raises(BundleError, match=f"{output} of .* differs from PyTorch"):
             check(by, output)
 
