@@ -173,18 +173,26 @@ def test_the_gate_refuses_a_graph_that_differs(tmp_path: Path, by: float) -> Non
         check_parity(Slightly(model.tagger, by), path, waveforms((2,), (5_000,)))
 
 
-def test_only_presence_may_differ_by_a_little_more(tmp_path: Path) -> None:
+class Coarse(nn.Module):
+    """A network that rounds: in single precision its tags are off by `by`."""
+
+    def __init__(self, module: nn.Module, by: float) -> None:
+        super().__init__()
+        self.module = module
+        self.by = by
+
+    def forward(self, waveform: Tensor) -> Prediction:
+        prediction: Prediction = self.module(waveform)
+        rounding = 0.0 if waveform.dtype == torch.float64 else self.by
+        return prediction._replace(tags=prediction.tags + rounding)
+
+
+def test_a_graph_may_differ_by_what_pytorch_rounds(tmp_path: Path) -> None:
     path = tmp_path / "small.onnx"
     model = trained()
     export(model, path, batches=(1,))
-
-    def check(by: float, output: str) -> None:
-        check_parity(Slightly(model.tagger, by, output), path, waveforms((2,), (5_000,)))
-
-    check(1e-4, "presence")
-    for by, output in ((3e-5, "tags"), (3e-5, "localization"), (4e-4, "presence")):
-        with pytest.raises(BundleError, match=f"{output} of .* differs from PyTorch"):
-            check(by, output)
+    found = check_parity(Coarse(model.tagger, 1e-3), path, waveforms((2,), (5_000,)))
+    assert found["tags"] == pytest.approx(1e-3, rel=0.01)
 
 
 def test_a_refused_export_leaves_the_old_file(tmp_path: Path) -> None:
