@@ -173,6 +173,20 @@ def test_the_gate_refuses_a_graph_that_differs(tmp_path: Path, by: float) -> Non
         check_parity(Slightly(model.tagger, by), path, waveforms((2,), (5_000,)))
 
 
+def test_only_presence_may_differ_by_a_little_more(tmp_path: Path) -> None:
+    path = tmp_path / "small.onnx"
+    model = trained()
+    export(model, path, batches=(1,))
+
+    def check(by: float, output: str) -> None:
+        check_parity(Slightly(model.tagger, by, output), path, waveforms((2,), (5_000,)))
+
+    check(1e-4, "presence")
+    for by, output in ((3e-5, "tags"), (3e-5, "localization"), (4e-4, "presence")):
+        with pytest.raises(BundleError, match=f"{output} of .* differs from PyTorch"):
+            check(by, output)
+
+
 class Coarse(nn.Module):
     """A network that rounds: in single precision its tags are off by `by`."""
 
