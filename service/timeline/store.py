@@ -118,9 +118,7 @@ class Timeline:
 
         While it stays the same, so does the answer to every query about the source.
         """
-        with self._database.read() as connection:
-            query = select(sources.c.head).where(sources.c.name == source)
-            return connection.execute(query).scalar_one_or_none() or 0
+        return self.state(source)[0]
 
     def state(self, source: str) -> tuple[int, int]:
         """The source's `head`, and when a recording was last stored (microseconds since 1970).
