@@ -139,10 +139,12 @@ class DecodedRecording:
         limits: Limits,
         deadline: Deadline | None,
         cancelled: threading.Event | None,
+        duration_s: float = 0.0,
     ) -> None:
+        """`duration_s`: as far as known before its header is read."""
         self._decoder = decoder
         self._limits = limits
-        self._deadline = None if deadline is None else deadline.at()
+        self._deadline = None if deadline is None else deadline.at(duration_s)
         self._cancelled = cancelled
         self._left_s = limits.max_decode_s
         kind, payload = self._receive()

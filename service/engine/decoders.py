@@ -85,7 +85,7 @@ class Decoders:
                 holding.close()
                 self._await_long(_until(deadline, longest_s), cancelled)
                 holding.callback(self._leave_long)
-                recording = holding.enter_context(self._begun(descriptor, deadline, cancelled))
+                recording = holding.enter_context(self._begun(descriptor, deadline, cancelled, longest_s))
             elif longest_s > LONG_S:
                 holding.callback(self._leave_long)
             yield recording
@@ -101,14 +101,19 @@ class Decoders:
 
     @contextlib.contextmanager
     def _begun(
-        self, descriptor: int, deadline: Deadline | None, cancelled: threading.Event | None
+        self,
+        descriptor: int,
+        deadline: Deadline | None,
+        cancelled: threading.Event | None,
+        duration_s: float = 0.0,
     ) -> Iterator[DecodedRecording]:
-        until = _until(deadline)
+        """`duration_s`: as far as known; who waited for it may be beyond the deadline of a short one."""
+        until = _until(deadline, duration_s)
         decoder = self._take(until, cancelled)
         try:
             decoder.greet(until, cancelled)
             decoder.start(descriptor, self._rate, self._limits)
-            yield DecodedRecording(decoder, self._limits, deadline, cancelled)
+            yield DecodedRecording(decoder, self._limits, deadline, cancelled, duration_s)
         finally:
             self._give_back(decoder)
 

@@ -462,3 +462,21 @@ def test_a_long_file_has_longer(recorded: Recorder) -> None:
     ) as recording:
         assert recording._deadline == pytest.approx(time.monotonic() + 66, abs=5)
     decoders.close()
+
+
+def test_a_long_file_that_waited_beyond_the_deadline_of_a_short_one_is_read(
+    recorded: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decoders = Decoders(RATE, Limits(), size=1)
+    long = recorded(noise(61 * RATE), kind="FLAC")
+    monkeypatch.setattr(decoders, "_enter_long", lambda: False)
+    now = time.monotonic
+
+    def waited(*_: Any) -> None:
+        decoders._long += 1
+        monkeypatch.setattr(time, "monotonic", lambda: now() + 60)
+
+    monkeypatch.setattr(decoders, "_await_long", waited)
+    with decoders.opened(long, Deadline(now(), 30.0, 36_000.0)) as recording:
+        assert sum(map(len, recording.blocks())) == 61 * RATE
+    decoders.close()
