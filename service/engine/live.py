@@ -27,6 +27,8 @@ SEGMENT_S = 10.0
 _SHORTEST = 0.5
 # An event may have begun so long ago and still be decoded from its beginning.
 _MEMORY_S = 900.0
+# So long a stretch is held back that stays between two thresholds of a label: it may yet be an event.
+_PATIENCE_S = 30.0
 _BATCH = 16
 
 
@@ -206,7 +208,8 @@ class Listener:
             self._told = self._settled
         segments = []
         events = self._decoded(ended=ended)
-        while (end := self._segment_end(events, ended=ended)) is not None:
+        decided = self._decided(ended=ended)
+        while (end := self._segment_end(events, decided, ended=ended)) is not None:
             segments.append(self._segment(end, events, ended=ended and end == self._frames))
             self._keep_from(end, events)
         return News(
@@ -214,17 +217,22 @@ class Listener:
             events=tuple(events),
             heard_s=self._time(self._shown, ended=ended),
             settled_s=self._time(self._settled, ended=ended),
-            decided_s=self._time(
-                self._settled if ended else max(0, self._settled - self._margin), ended=ended
-            ),
+            decided_s=self._time(self._settled if ended else max(0, decided), ended=ended),
             segments=tuple(segments),
         )
 
-    def _segment_end(self, events: Iterable[Event], *, ended: bool) -> int | None:
+    def _decided(self, *, ended: bool) -> int:
+        """Frame up to which no event will change."""
+        if ended:
+            return self._settled - self._margin
+        patience = round(_PATIENCE_S / self._card.hop_s)
+        return max(self._unfolding.undecided, self._settled - patience) - self._margin
+
+    def _segment_end(self, events: Iterable[Event], decided: int, *, ended: bool) -> int | None:
         """Frame at which the segment that can be kept now ends, if there is one."""
         end = self._kept + self._segment_frames
         beyond = round(self._seam_gap_s / self._card.hop_s) + 1
-        if end + self._margin + beyond > self._settled:
+        if end + beyond > decided:
             return self._frames if ended and self._kept < self._frames else None
         spare = max(1, round((1 - _SHORTEST) * self._segment_frames))
         ends = range(end, end - spare, -1)

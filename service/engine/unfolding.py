@@ -48,6 +48,23 @@ class Unfolding:
         """Frame from which the next presence must be given."""
         return max(self.begin, self._known - self.reach)
 
+    @property
+    def undecided(self) -> int:
+        """Frame from which an event may still begin that none has been found of.
+
+        What has stayed above an offset threshold up to the last frame that nothing will change is an event
+        from its beginning, however long ago, once it reaches the onset threshold.
+        """
+        known = self._known - self.begin
+        begins = [known]
+        for row, label in enumerate(self._labels):
+            curve, decoder = self._smooth[row, :known], self._decoders[label]
+            below = (curve < min(decoder.onset_threshold, decoder.offset_threshold)).nonzero()[0]
+            begin = int(below[-1]) + 1 if len(below) else 0
+            if curve[begin:].max(initial=0.0) < decoder.onset_threshold:
+                begins.append(begin)
+        return self.begin + min(begins)
+
     def decode(self, presence: NDArray[np.float32], *, settled: int, duration_s: float) -> list[Event]:
         """Events from `begin` on, by onset, then label; one that has gone on since before begins there.
 

@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from service.engine import events as decoding
 from service.engine.analysis import Analysis, Event
 from service.engine.bundle import Bundle, Outputs
-from service.engine.card import EventDecoder
+from service.engine.card import EventDecoder, ModelCard
 from service.engine.events import median_filter
 from service.engine.live import Listener, News, Segment
 from service.engine.tagger import Tagger
@@ -200,6 +201,51 @@ def test_a_sound_that_goes_on_costs_no_more_as_it_grows_old(
         assert events[-1][0].onset_s == 0.0
         counts.append(filtered)
     assert counts[-1] <= counts[1] < 10 * labels * round(30 / card.hop_s)
+
+
+def loudness_listener(card: ModelCard, segment_s: float) -> Listener:
+    """Hears in every frame its first sample, for all labels the same."""
+    decoders = dict.fromkeys(card.events, EventDecoder(0.6, 0.4, 0.05, 0.1, 0.06))
+    card = replace(card, events=decoders)
+
+    def loudness(waveforms: NDArray[np.float32]) -> Outputs:
+        frames = card.frames(waveforms.shape[1])
+        first = waveforms[:, : frames * card.hop : card.hop, np.newaxis]
+        curves = np.repeat(first, len(card.labels), axis=2)
+        return Outputs(curves[:, 0], curves[:, :, 0], curves, curves)
+
+    return Listener(card, loudness, segment_s=segment_s)
+
+
+def levels(*stretches: tuple[float, float]) -> NDArray[np.float32]:
+    """Seconds and the value of all samples in them, one after another."""
+    return np.concatenate([np.full(round(each[0] * RATE), each[1], np.float32) for each in stretches])
+
+
+@pytest.mark.parametrize("begins_s", [3.0, 4.5, 9.0])
+def test_a_sound_that_is_sure_only_late_is_kept_from_its_beginning(tagger: Tagger, begins_s: float) -> None:
+    """Above the offset threshold for three segments before it reaches that of the onset."""
+    listener = loudness_listener(tagger.bundle.card, segment_s=5.0)
+    sound = levels((begins_s, 0.0), (15.0, 0.5), (2.0, 0.9), (20.0, 0.0))
+    news = [*map(listener.push, np.array_split(sound, 100)), listener.finish()]
+    events = joined(segments_of(news))
+    assert len(events) == len(tagger.bundle.card.events)
+    for _, onset_s, offset_s in events:
+        assert onset_s == pytest.approx(begins_s, abs=0.05)
+        assert offset_s == pytest.approx(begins_s + 17.0, abs=0.05)
+    for each in news:
+        assert each.decided_s < begins_s or each.heard_s > begins_s + 15.0
+
+
+def test_a_sound_that_is_never_sure_holds_nothing_back_for_ever(tagger: Tagger) -> None:
+    listener = loudness_listener(tagger.bundle.card, segment_s=5.0)
+    kept_s = 0.0
+    for second in range(1, 91):
+        news = listener.push(levels((1.0, 0.5)))
+        kept_s += sum(segment.analysis.duration_s for segment in news.segments)
+        assert not news.events
+        assert second - kept_s < 45.0
+        assert len(listener._samples) < 45 * RATE
 
 
 def test_less_than_a_frame_is_nothing(tagger: Tagger) -> None:

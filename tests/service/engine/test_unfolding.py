@@ -71,6 +71,24 @@ def test_what_is_forgotten_changes_no_event_that_begins_later(before: int, seed:
     assert placed(later) <= placed(found)
 
 
+@given(st.integers(0, 30), st.integers(0, 30), st.integers(0, 30), st.integers(0, 999))
+def test_before_what_is_undecided_no_event_begins_later_on(
+    before: int, between: int, after: int, seed: int
+) -> None:
+    random, growing = np.random.default_rng(seed), unfolding()
+    hovering = np.full((between, len(LABELS)), 0.3, np.float32)  # between the thresholds of `a`
+    presence = np.concatenate([curve(before, random), hovering])
+    settled_s = len(presence) * HOP_S
+    begun = {
+        (each.label, each.onset_s)
+        for each in growing.decode(presence, settled=len(presence), duration_s=settled_s)
+    }
+    # Less a gap and the shortest event: those are for who asks to allow for.
+    undecided_s = FIRST_S + (growing.undecided - 0.5 - 2 * 2) * HOP_S
+    longer = whole(np.concatenate([presence, curve(after, random)]), settled_s + after * HOP_S)
+    assert {(each.label, each.onset_s) for each in longer if each.onset_s < undecided_s - 1e-9} <= begun
+
+
 def test_what_is_settled_is_filtered_once(monkeypatch: pytest.MonkeyPatch) -> None:
     filtered = 0
 
