@@ -8,6 +8,7 @@ shown at once and revised later.
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from itertools import takewhile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -130,16 +131,16 @@ class Listener:
         self._scores: list[_Scores] = []
 
     def push(self, samples: NDArray[np.float32]) -> News:
-        """Take the next samples, (samples,) float32, full scale 1."""
+        """Take the next samples, (samples,) float32, full scale 1.
+
+        They are taken even where the graph fails on a window: it is run again with the next ones.
+        """
         self._samples = np.concatenate([self._samples, samples])
         self._frames = self._base + self._grid.frames(len(self._samples))
-        due = []
-        while self._start(self._next) + self._grid.window_frames <= self._frames:
-            due.append(self._next)
-            self._next += 1
         shown = self._shown
-        for at in range(0, len(due), _BATCH):
-            self._run(due[at : at + _BATCH])
+        while due := self._due():
+            self._run(due)
+            self._next += len(due)
         if not self._next and self._frames - self._shown >= self._start(1):
             self._run_short()
         return self._news(shown, ended=False)
@@ -155,6 +156,12 @@ class Listener:
             self._note(last, self._infer(self._window(last)[np.newaxis]), regular=True)
         self._settled = self._frames
         return self._news(shown, ended=True)
+
+    def _due(self) -> list[int]:
+        """Numbers of the next windows of which all has been heard, as many as are run at once."""
+        numbers = range(self._next, self._next + _BATCH)
+        last = self._frames - self._grid.window_frames
+        return list(takewhile(lambda number: self._start(number) <= last, numbers))
 
     def _start(self, number: int) -> int:
         """Frame at which a window begins."""
@@ -182,8 +189,9 @@ class Listener:
                 self._settled = start + 1
 
     def _run_short(self) -> None:
+        answer = self._infer(self._samples[np.newaxis])
         self._every.clear()
-        self._note(0, self._infer(self._samples[np.newaxis]), regular=False)
+        self._note(0, answer, regular=False)
 
     def _note(self, start: int, answer: Outputs, *, regular: bool) -> None:
         rows = np.concatenate(

@@ -15,6 +15,7 @@ from service.engine import events as decoding
 from service.engine.analysis import Analysis, Event
 from service.engine.bundle import Bundle, Outputs
 from service.engine.card import EventDecoder, ModelCard
+from service.engine.errors import UnavailableError
 from service.engine.events import median_filter
 from service.engine.live import Listener, News, Segment
 from service.engine.tagger import Tagger
@@ -246,6 +247,28 @@ def test_a_sound_that_is_never_sure_holds_nothing_back_for_ever(tagger: Tagger) 
         assert not news.events
         assert second - kept_s < 45.0
         assert len(listener._samples) < 45 * RATE
+
+
+@pytest.mark.parametrize("fails_at", [0, 9])
+def test_windows_that_the_graph_failed_on_are_run_with_the_next_sound(tagger: Tagger, fails_at: int) -> None:
+    runs = itertools.count()
+
+    def infer(waveforms: NDArray[np.float32]) -> Outputs:
+        if next(runs) == fails_at:
+            raise UnavailableError("the queue is full")
+        return tagger.infer(waveforms)
+
+    samples = sound(13.0, seed=2)
+    listener = Listener(tagger.bundle.card, infer)
+    news, failures = [], 0
+    for piece in np.array_split(samples, 26):
+        try:
+            news.append(listener.push(piece))
+        except UnavailableError:
+            failures += 1
+    news.append(listener.finish())
+    assert failures == 1
+    check(tagger, segments_of(news), tagger.analyse_samples(samples))
 
 
 def test_less_than_a_frame_is_nothing(tagger: Tagger) -> None:
