@@ -40,6 +40,7 @@ class _Layout:
     format: AudioFormat
     floats: bool
     bits: int
+    valid_bits: int  # of those, how many a sample has
     data_at: int  # byte at which the samples begin
 
     @property
@@ -57,7 +58,7 @@ class WavRecording:
         self.format.check(limits)
         if self.format.frames == 0:
             raise UnusableAudioError("the WAV holds no samples: its data chunk is empty")
-        bits = None if self._layout.floats else self._layout.bits
+        bits = None if self._layout.floats else self._layout.valid_bits
         self._mono = MonoStream(self.format, rate, limits, bits)
         self.levels = self._mono.levels
 
@@ -102,7 +103,7 @@ def _read_header(audio: BinaryIO) -> _Layout:
         raise CorruptAudioError(f"the WAV ends within its header: {size} bytes in all")
     if head[8:] != b"WAVE":
         raise UnsupportedAudioError(f"a RIFF file of type {head[8:]!r}, not WAVE; accepted are {ACCEPTED}")
-    codec: tuple[int, int, int, int] | None = None
+    codec: tuple[int, int, int, int, int] | None = None
     long_size: int | None = None
     at = 12
     for _ in range(_MAX_CHUNKS):
@@ -138,17 +139,19 @@ def _data_length(announced: int, long_size: int | None, available: int) -> int:
     return announced
 
 
-def _parse_format(fmt: bytes) -> tuple[int, int, int, int]:
-    """Format tag, channels, sample rate, bits a sample as stored."""
+def _parse_format(fmt: bytes) -> tuple[int, int, int, int, int]:
+    """Format tag, channels, sample rate, bits a sample as stored, and how many of those it has."""
     if len(fmt) < 16:
         raise CorruptAudioError(f"the WAV's fmt chunk has {len(fmt)} bytes, at least 16 are needed")
     tag, channels, rate, _, frame_bytes, bits = struct.unpack("<HHIIHH", fmt[:16])
+    valid_bits = bits
     if tag == _EXTENSIBLE:
         if len(fmt) < 40:
             raise CorruptAudioError(f"the WAV's extensible fmt chunk has {len(fmt)} bytes, not 40")
         if fmt[26:40] != _GUID_TAIL:
             raise UnsupportedAudioError(f"a WAV of sub-format {fmt[24:40].hex()}; accepted are {ACCEPTED}")
         tag = int.from_bytes(fmt[24:26], "little")
+        valid_bits = int.from_bytes(fmt[18:20], "little") or bits
     if tag not in (_PCM, _FLOAT):
         codec = _CODECS.get(tag, f"format {tag:#06x}")
         raise UnsupportedAudioError(f"a WAV that holds {codec}; accepted are {ACCEPTED}")
@@ -159,14 +162,14 @@ def _parse_format(fmt: bytes) -> tuple[int, int, int, int]:
             f"the WAV's header contradicts itself: {channels} channels of {bits} bits "
             f"in frames of {frame_bytes} bytes"
         )
-    return tag, channels, rate, bits
+    return tag, channels, rate, bits, min(valid_bits, bits)
 
 
-def _layout(codec: tuple[int, int, int, int], data_bytes: int, data_at: int) -> _Layout:
-    tag, channels, rate, bits = codec
+def _layout(codec: tuple[int, int, int, int, int], data_bytes: int, data_at: int) -> _Layout:
+    tag, channels, rate, bits, valid_bits = codec
     floats = tag == _FLOAT
     if channels and (floats, bits) not in _FULL_SCALE:
         kind = "float" if floats else "integer"
         raise UnsupportedAudioError(f"a WAV of {bits}-bit {kind} samples; accepted are {ACCEPTED}")
     frames = data_bytes // (channels * bits // 8) if channels else 0
-    return _Layout(AudioFormat(rate, channels, frames), floats, bits, data_at)
+    return _Layout(AudioFormat(rate, channels, frames), floats, bits, valid_bits, data_at)

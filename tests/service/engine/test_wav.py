@@ -184,6 +184,25 @@ def test_the_largest_integer_of_any_width_is_at_full_scale(recorded: Recorder, s
     assert recording.levels.clipped == 3
 
 
+def extensible(bits: int, valid_bits: int) -> bytes:
+    guid = bytes.fromhex("0100000000001000800000aa00389b71")
+    head = struct.pack("<HHIIHH", 0xFFFE, 1, RATE, RATE * bits // 8, bits // 8, bits)
+    return chunk(b"fmt ", head + struct.pack("<HHI", 22, valid_bits, 4) + guid)
+
+
+@pytest.mark.parametrize(
+    ("header", "largest"),
+    [
+        (extensible(32, 24), 0x7FFFFF00),
+        (extensible(32, 0), 0x7FFFFFFF),  # says nothing
+        (fmt(frame_bytes=4, bits=24), 0x7FFFFF00),
+    ],
+)
+def test_the_largest_of_few_bits_stored_in_more_is_at_full_scale(header: bytes, largest: int) -> None:
+    samples = chunk(b"data", struct.pack("<4i", largest, largest - 0x100, -(2**31), largest))
+    assert read(wav(header, samples))[0].levels.clipped == 3
+
+
 def test_a_float_is_clipped_at_1(recorded: Recorder) -> None:
     recording, _ = read(recorded(np.array([1.0, np.nextafter(np.float32(1), 0), -1.0, 0.0]), subtype="FLOAT"))
     assert recording.levels.clipped == 2
