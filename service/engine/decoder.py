@@ -186,8 +186,7 @@ class DecodedRecording:
         return kind, payload
 
     def _await(self, begun: float) -> None:
-        patience = min(self._limits.max_stall_s, self._left_s)
-        until = begun + patience
+        until = begun + min(self._limits.max_stall_s, self._left_s)
         late = self._deadline is not None and self._deadline < until
         if late and self._deadline is not None:
             until = self._deadline
@@ -197,7 +196,13 @@ class DecodedRecording:
                 continue
             if late:
                 raise DeadlineError("not decoded before the deadline")
-            raise CorruptAudioError(f"the decoder was stopped: no audio within {patience:g} s")
+            if self._left_s < self._limits.max_stall_s:
+                raise CorruptAudioError(
+                    f"the decoder was stopped: not done within {self._limits.max_decode_s:g} s"
+                )
+            raise CorruptAudioError(
+                f"the decoder was stopped: no audio within {self._limits.max_stall_s:g} s"
+            )
 
 
 def _error(name: str, text: str) -> AudioError:

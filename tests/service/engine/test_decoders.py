@@ -238,6 +238,20 @@ def test_a_decoder_that_hangs_is_killed_and_replaced(recorded: Recorder) -> None
     decoders.close()
 
 
+def test_a_decoder_that_never_ends_is_told_from_one_that_hangs() -> None:
+    """It gives a block every tenth of a second, which is never too long for one, and never the last."""
+    form = r'F{"sample_rate": 16000, "channels": 1, "frames": null}'
+    tireless = (
+        GREETING + "import time; os.read(0, 1); "
+        "say = lambda message: os.write(0, len(message).to_bytes(4, 'big') + message); "
+        f"say(b'{form}'); [(time.sleep(0.1), say(b'B' + bytes(4))) for _ in range(600)]"
+    )
+    decoders = Decoders(RATE, Limits(max_decode_s=2.0), size=1, command=(sys.executable, "-c", tireless))
+    with pytest.raises(CorruptAudioError, match=r"stopped: not done within 2 s"):
+        read(decoders, io.BytesIO(b"fLaC"))
+    decoders.close()
+
+
 def test_a_decoder_that_dies_refuses_its_file_only(recorded: Recorder) -> None:
     replacements = Replacements()
     decoders = Decoders(RATE, Limits(), size=1, observer=replacements, command=DEADLY)
