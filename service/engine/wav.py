@@ -23,6 +23,7 @@ _PCM, _FLOAT, _EXTENSIBLE = 1, 3, 0xFFFE
 # The GUIDs of the sub-formats differ in their first two bytes, which are the plain format tag.
 _GUID_TAIL = bytes.fromhex("000000001000800000aa00389b71")
 _UNKNOWN = 0xFFFFFFFF  # a size that is elsewhere (RF64), or that a program writing to a pipe could not know
+_ENDLESS = 0x7FFFF000  # from here on: what sox and arecord announce into a pipe
 _MAX_CHUNKS = 1000
 _CODECS = {2: "Microsoft ADPCM", 6: "A-law", 7: "mu-law", 17: "IMA ADPCM", 49: "GSM 6.10", 85: "MP3"}
 _FULL_SCALE = {  # by (is float, bits), of what `_samples` gives
@@ -130,8 +131,10 @@ def _read_header(audio: BinaryIO) -> _Layout:
 
 
 def _data_length(announced: int, long_size: int | None, available: int) -> int:
-    if announced == _UNKNOWN:
-        announced = available if long_size is None else long_size
+    if announced == _UNKNOWN and long_size is not None:
+        announced = long_size
+    elif announced >= _ENDLESS:
+        announced = min(announced, available)
     if announced > available:
         raise CorruptAudioError(
             f"the WAV is truncated: its header announces {announced} bytes of samples, {available} are there"

@@ -101,8 +101,9 @@ def test_what_stands_before_and_after_the_samples_is_passed_over() -> None:
     assert read(file)[1].tolist() == [0, 0.5, -1, 32767 / 32768]
 
 
-def test_a_size_that_a_pipe_could_not_know_means_to_the_end() -> None:
-    unknown = chunk(b"data", b"\1\0\2\0\3\0", announced=0xFFFFFFFF)
+@pytest.mark.parametrize("announced", [0xFFFFFFFF, 0x7FFFF000, 0x80000000], ids=["ffmpeg", "sox", "arecord"])
+def test_a_size_that_a_pipe_could_not_know_means_to_the_end(announced: int) -> None:
+    unknown = chunk(b"data", b"\1\0\2\0\3\0", announced=announced)
     assert read(wav(fmt(), unknown))[0].format.frames == 3
 
 
