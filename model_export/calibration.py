@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import TypeAdapter, ValidationError
 
+from model_export.evidence import PRODUCT, Evidence
 from service.engine.card import EventDecoder, Label, ModelCard
 from service.engine.errors import AttLocError
 
@@ -19,8 +20,6 @@ DEFAULT_DECODER = EventDecoder(
 
 # Beyond these a score's logit is taken as theirs: towards 1, single precision leaves only noise of it.
 LEAST_SCORE, MOST_SCORE = 1e-30, 1 - 1e-4
-# Below this an O'(t) is taken as this: it is a product of sigmoids, whose small values are noise too.
-LEAST_PRESENCE = 1e-7
 # How sharply a tag's threshold parts frames that count from those that hardly do: chosen on validation,
 # where 3 to 10 rank frames alike and 1 worse; a steeper one leaves fewer events of tags that are not active.
 GATE_SLOPE = 8.0
@@ -72,6 +71,10 @@ def logistic(values: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(np.exp(-np.logaddexp(0.0, -values)))
 
 
+# A score taken for the probability that it may not be: nothing was known to fit it to.
+UNFITTED = ScoreCalibration(1.0, 0.0)
+
+
 @dataclass(frozen=True, slots=True)
 class Calibration:
     """Per-label decisions, by code of each scored label.
@@ -81,9 +84,10 @@ class Calibration:
         events: how its presence curve becomes events.
         source: free-form: what it was decided on, and how well that did.
         tags: how a label's O'' becomes the probability p that it occurs in the chunk.
-        frames: how O'(t), times the `gate` of p, becomes the probability that it is heard in the frame; of
-            the same labels. Thresholds and decoders are for these probabilities. Of a label that has none
-            the graph answers O'' and O'(t) themselves.
+        frames: how what the `evidence` says, times the `gate` of p, becomes the probability that it is heard
+            in the frame; of the same labels. Thresholds and decoders are for these probabilities. Of a
+            label that has none the graph answers O'' and O'(t) themselves.
+        evidence: what the curves say of a frame where the label is in the chunk; O'(t) where it is not given.
         gate_slope: how steep the gate is.
     """
 
@@ -92,6 +96,7 @@ class Calibration:
     source: dict[str, Any] = field(default_factory=dict)
     tags: dict[str, ScoreCalibration] = field(default_factory=dict)
     frames: dict[str, ScoreCalibration] = field(default_factory=dict)
+    evidence: dict[str, Evidence] = field(default_factory=dict)
     gate_slope: float = GATE_SLOPE
 
     def __post_init__(self) -> None:
@@ -111,40 +116,29 @@ class Calibration:
         threshold = min(max(self.tag_thresholds[label], 1e-3), 1 - 1e-3)
         return self.gate_slope, -self.gate_slope * math.log(threshold / (1 - threshold))
 
-    def served(
-        self, label: str, scores: NDArray[np.float32], presence: NDArray[np.float32]
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """What a graph with this calibration answers where the network answers these.
+    def evidence_of(self, label: str) -> Evidence:
+        """Of one label, Eq. 7 where nothing else was fitted."""
+        return self.evidence.get(label, PRODUCT)
+
+    def gated(
+        self, label: str, scores: NDArray[np.float32], *curves: NDArray[np.float32]
+    ) -> NDArray[np.float64]:
+        """What the evidence says, times the gate.
 
         Args:
             label: that has a calibration.
             scores: (chunks,) O''.
-            presence: (chunks, frames) O'(t).
+            curves: (chunks, frames) each, in the order of `CURVES`.
 
         Returns:
-            Probabilities that it occurs in the chunk and in the frame, shapes as given.
+            (chunks, frames), in (0, 1).
         """
-        frames = self.frames[label].probability(self.gated(label, scores, presence))
-        return self.tags[label].probability(scores), frames
-
-    def gated(
-        self, label: str, scores: NDArray[np.float32], presence: NDArray[np.float32]
-    ) -> NDArray[np.float64]:
-        """(chunks, frames), O'(t) times the gate; arguments as in `served`."""
         gates = logistic(self.gate_logit(label, self.tags[label].logit(scores)))
-        return np.asarray(np.maximum(presence, LEAST_PRESENCE) * gates[:, None])
+        return np.asarray(logistic(self.evidence_of(label).probability_logit(*curves)) * gates[:, None])
 
-    def raw(
-        self, label: str, chances: NDArray[np.float32], frames: NDArray[np.float32]
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """The O'' and O'(t) that `served` made these of, but for rounding and scores beyond the bounds."""
-        bounded = np.clip(chances.astype(np.float64), _TINY, 1 - _EPSILON)
-        gates = self.gate_logit(label, np.log(bounded / (1 - bounded)))
-        # In logarithms: gate and gated presence may both be smaller than any number.
-        gated = -np.logaddexp(0.0, -self.frames[label].score_logit(frames))
-        presence = np.exp(np.minimum(gated + np.logaddexp(0.0, -gates)[:, None], 0.0))
-        scores = logistic(self.tags[label].score_logit(chances))
-        return scores.astype(np.float32), presence.astype(np.float32)
+    def raw_scores(self, label: str, chances: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The O'' that these probabilities were made of, but for rounding and scores beyond the bounds."""
+        return logistic(self.tags[label].score_logit(chances)).astype(np.float32)
 
     @classmethod
     def default(cls, labels: tuple[Label, ...]) -> "Calibration":
@@ -162,15 +156,16 @@ class Calibration:
             {code: ScoreCalibration(**numbers) for code, numbers in source.pop(part, {}).items()}
             for part in ("tags", "frames")
         )
+        evidence = _EVIDENCE.validate_python(source.pop("evidence", {}))
         slope = source.pop("gate_slope", GATE_SLOPE)
-        return cls(card.tag_thresholds, card.events, source, tags, frames, slope)
+        return cls(card.tag_thresholds, card.events, source, tags, frames, evidence, slope)
 
     def to_card(self) -> dict[str, Any]:
-        """For the card's `training`: the source, and the slopes and intercepts inside the graph."""
+        """For the card's `training`: the source, and the numbers inside the graph."""
         if not self.tags:
             return self.source
-        tags, frames = ({code: asdict(each) for code, each in of.items()} for of in (self.tags, self.frames))
-        return self.source | {"tags": tags, "frames": frames, "gate_slope": self.gate_slope}
+        numbers = asdict(self)
+        return self.source | {part: numbers[part] for part in ("tags", "frames", "evidence", "gate_slope")}
 
     @classmethod
     def read(cls, path: Path) -> "Calibration":
@@ -190,3 +185,4 @@ class Calibration:
 
 
 _ADAPTER = TypeAdapter(Calibration)
+_EVIDENCE = TypeAdapter(dict[str, Evidence])

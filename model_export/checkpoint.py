@@ -43,8 +43,6 @@ def load_checkpoint(path: Path) -> Checkpoint:
     Raises:
         BundleError: the file is no such checkpoint.
     """
-    if path.suffix == ".onnx":
-        raise BundleError(f"{path} is a graph; what is wanted is a checkpoint, the .ckpt that `train` wrote")
     try:
         stored = torch.load(path, map_location="cpu", weights_only=True)
         config = TrainConfig.from_dict(stored[CONFIG_KEY])

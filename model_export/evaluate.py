@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -36,7 +37,7 @@ def evaluate_sets(
     from model_export.evaluation.answers import answer_all
     from model_export.evaluation.markdown import markdown
     from model_export.evaluation.plots import draw_faithfulness, draw_reliability, draw_roc
-    from model_export.evaluation.probabilities import without_probabilities
+    from model_export.evaluation.probabilities import raw_tags
     from model_export.evaluation.report import measure
     from service.engine.bundle import Bundle
 
@@ -51,7 +52,7 @@ def evaluate_sets(
     for of in answers:
         plot = of.name.replace("/", "-") + ".png"
         draw_roc(of, out / f"roc-{plot}")
-        draw_reliability(of, without_probabilities(of, carried).tags, out / f"reliability-{plot}")
+        draw_reliability(of, raw_tags(of, carried), out / f"reliability-{plot}")
     silenced = {
         name: of["faithfulness"]["curves"] for name, of in report["sets"].items() if of["faithfulness"]
     }
@@ -62,24 +63,34 @@ def evaluate_sets(
 def calibrate_on(model: Path, folders: list[Path], out: Path, limit: int | None = None) -> None:
     """Choose probabilities, thresholds and event decoders on validation sets; writes a calibration document.
 
-    What the graph carries already is taken off first: the document is for the network.
+    The document is for the network: of a graph that is calibrated already it is exported anew without. What
+    that calibration says about when is kept where these sets say nothing about it.
 
     Raises:
+        BundleError: the network of a calibrated graph cannot be read back out of it.
         MixtureSetError: a folder is not a set that the graph can answer, or chunks are not equally long.
     """
     from model_export.calibration import Calibration
     from model_export.data.mixture_set import check_one_length, read_weak_set
-    from model_export.evaluation.answers import answer_all, pooled
+    from model_export.evaluation.answers import answer_all, pooled, with_level
     from model_export.evaluation.fitting import fit
-    from model_export.evaluation.probabilities import without_probabilities
+    from model_export.export import Trained, export
+    from model_export.graph_weights import config_of
+    from model_export.models.registry import build_frontend
     from service.engine.bundle import Bundle
 
     check_one_length(map(read_weak_set, folders))
     bundle = Bundle.load(model, device="cpu")
     carried = Calibration.of_card(bundle.card)
-    answers = [without_probabilities(of, carried) for of in answer_all(bundle, folders, limit)]
+    if carried.tags:
+        with TemporaryDirectory() as folder:
+            bare = Path(folder) / model.name
+            export(Trained.read(model), bare)
+            bundle = Bundle.load(bare, device="cpu")
+    frontend = build_frontend(config_of(bundle.card, model).frontend)
+    answers = [with_level(of, frontend) for of in answer_all(bundle, folders, limit)]
     timed = [of for of in answers if of.active is not None]
-    calibration = fit(pooled(answers), pooled(timed) if timed else None)
+    calibration = fit(pooled(answers), pooled(timed) if timed else None, carried)
     out.parent.mkdir(parents=True, exist_ok=True)
     calibration.write(out)
 

@@ -13,14 +13,14 @@ from numpy.typing import NDArray
 from torch import nn
 
 from model_export.calibration import Calibration
-from model_export.checkpoint import load_checkpoint
-from model_export.graph_file import embed
+from model_export.graph_file import embed, read_card
 from model_export.models.calibrated import served
 from model_export.models.prediction import Prediction
 from model_export.models.registry import name_of
 from model_export.models.waveform_tagger import WaveformTagger
 from model_export.parity import BATCHES, check_parity, check_structure, inference_session, lengths, waveforms
 from model_export.revision import revision
+from model_export.starting_point import read_trained
 from service.engine.card import Label, ModelCard, SelfTest
 
 OPSET = 17
@@ -46,31 +46,32 @@ class Trained:
     training: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
-    def read(cls, checkpoint: Path, name: str | None = None) -> "Trained":
-        """From a checkpoint of `python -m model_export train`, named as its network if not otherwise.
+    def read(cls, path: Path) -> "Trained":
+        """From a checkpoint of `train`, or a graph of `export`, whose calibration and figures stay behind.
 
         Raises:
-            BundleError: the file is no such checkpoint.
+            BundleError: the file is neither.
         """
-        read = load_checkpoint(checkpoint)
+        read = read_trained(path)
+        exported = {"exported_by_revision": revision()}
+        if path.suffix == ".onnx":
+            card = read_card(path)
+            kept = {part: told for part, told in card.training.items() if part != "calibration"}
+            seconds = card.window_samples / card.sample_rate
+            return cls(card.name, read.tagger, read.config.labels, seconds, kept | exported)
         training = {
             "config": read.config.to_dict(),
             "data": read.data,
             "epoch": read.epoch,
             "step": read.step,
-            "checkpoint_sha256": hashlib.sha256(checkpoint.read_bytes()).hexdigest(),
-            "exported_by_revision": revision(),
+            "checkpoint_sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+            **exported,
         }
         lengths_s = [
             of["chunk_seconds"] for of in read.data.get("train", {}).values() if "chunk_seconds" in of
         ]
-        return cls(
-            name or name_of(read.config.network),
-            read.tagger,
-            read.config.labels,
-            lengths_s[0] if lengths_s else 4.0,
-            training,
-        )
+        name = name_of(read.config.network)
+        return cls(name, read.tagger, read.config.labels, lengths_s[0] if lengths_s else 4.0, training)
 
 
 def export(

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import torch
 import torchaudio.functional
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from model_export.spectrum import MagnitudeSpectrum
 
@@ -53,6 +54,14 @@ class FrontEnd(nn.Module):
     def standardized(self, features: Tensor) -> Tensor:
         """(..., bands) from `compressed` to mean 0 and variance 1 a band, as over the training data."""
         return (features - self.mean) * self.scale
+
+    def level(self, features: Tensor) -> Tensor:
+        """(batch, frames, bands) from `compressed` to how loud each frame is, (batch, frames, 1).
+
+        The mean of their logarithms over the bands: a click is loud in all of them, a hum in few.
+        """
+        logs = features if self.config.log else features.clamp(min=self.config.floor).log()
+        return F.adaptive_avg_pool1d(logs, 1)  # as in Eq. 8: the same bits in any batch
 
     def standardize(self, mean: Tensor, std: Tensor) -> None:
         """Fix the per-band mean and standard deviation, each (bands,), measured on training data."""

@@ -35,10 +35,7 @@ def read_graph(path: Path) -> Checkpoint:
             or answers otherwise than what was read.
     """
     card = read_card(path)
-    try:
-        config = TrainConfig.from_dict(card.training["config"])
-    except (KeyError, ConfigError) as error:
-        raise BundleError(f"{path} does not say which network it was exported of: {error}") from error
+    config = config_of(card, path)
     tagger = WaveformTagger.build(config.frontend, config.network).eval()
     found = dict(_weights(onnx.load(path).graph))
     wanted = tagger.state_dict()
@@ -48,6 +45,18 @@ def read_graph(path: Path) -> Checkpoint:
     _check(tagger, path, card, config)
     of = card.training
     return Checkpoint(tagger, config, of.get("data", {}), of.get("epoch", 0), of.get("step", 0))
+
+
+def config_of(card: ModelCard, path: Path) -> TrainConfig:
+    """Of the run that a graph was exported of.
+
+    Raises:
+        BundleError: the card does not say it.
+    """
+    try:
+        return TrainConfig.from_dict(card.training["config"])
+    except (KeyError, ConfigError) as error:
+        raise BundleError(f"{path} does not say which network it was exported of: {error}") from error
 
 
 def _weights(graph: onnx.GraphProto) -> Iterator[tuple[str, Tensor]]:

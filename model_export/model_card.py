@@ -4,10 +4,11 @@ import shlex
 from dataclasses import astuple
 from typing import Any
 
-from model_export.calibration import Calibration, ScoreCalibration
+from model_export.calibration import UNFITTED, Calibration
 from model_export.checkpoint import BEGUN_KEY
 from model_export.evaluation.markdown import set_markdown, summary
 from model_export.evaluation.report import table
+from model_export.evidence import CURVES
 from model_export.licences import TRAINING_RECORDINGS
 from service.engine.card import ModelCard
 
@@ -39,11 +40,16 @@ of one half. Calibration error: the distance between a score and how often it is
 bins. In brackets: 95 % bootstrap intervals over chunks."""
 _PROBABILITIES = """\
 A score p is meant to be right p of the times; it comes from the network's O'' (Eq. 8) by
-p = sigmoid(a logit(O'') + b). The presence of a frame comes from O'(t) (Eq. 7), times a gate that is one half
-where p is at the tag's threshold and steep around it, by sigmoid(c logit(...) + d). {numbers} were
-fitted on the same validation sets as the thresholds and are part of the graph: `tags` and `presence`
-are p and the frame's probability. How often a tag occurs elsewhere shifts b; rankings do not depend on
-it. a, b, c, d:"""
+p = sigmoid(a logit(O'') + b). The presence of a frame comes from sigmoid(h), the evidence that the sound is
+heard there, times a gate that is one half where p is at the tag's threshold and steep around it, by
+sigmoid(c logit(...) + d). All of it was fitted on the same validation sets as the thresholds{unfitted}
+and is part of the graph: `tags` and `presence` are p and the frame's probability. How often a tag occurs
+elsewhere shifts b; rankings do not depend on it. a, b, c, d:"""
+_EVIDENCE = """\
+h is a logistic regression on the frames of the chunks that have the tag. It weighs the logits of O'(t)
+(Eq. 7), Z_loc (Eq. 6) and Z_att (Eq. 3), and the level, which is the mean of the log-mel features: each in
+the frame, in the mean over half a second around it, and in that over the chunk. The network learned from
+labels of chunks alone; these numbers know when the sounds of the validation sets occur."""
 _LIMITS = """\
 - Every figure is of simulated mixtures: the recordings are real, their meeting in one room is not. Expect
   worse in a real living room, and choose the thresholds anew where labelled recordings of the place are
@@ -262,9 +268,15 @@ def _decisions(card: ModelCard) -> list[str]:
             (code, *(f"{number:.3f}" for of in (tag, calibration.frames[code]) for number in astuple(of)))
             for code, tag in calibration.tags.items()
         ]
-        unfitted = [code for code, of in calibration.frames.items() if of == ScoreCalibration(1.0, 0.0)]
-        numbers = "All four numbers"
-        if unfitted:
-            numbers = f"The numbers (but c and d of {', '.join(unfitted)}: nobody knew when these sound)"
-        parts += [_PROBABILITIES.format(numbers=numbers), table(("tag", "a", "b", "c", "d"), slopes)]
+        blind = [code for code, of in calibration.frames.items() if of == UNFITTED]
+        unfitted = f" (but c and d of {', '.join(blind)}: nobody knew when these sound)" if blind else ""
+        parts += [_PROBABILITIES.format(unfitted=unfitted), table(("tag", "a", "b", "c", "d"), slopes)]
+    if calibration.evidence:
+        weighed = [
+            (code, *(", ".join(f"{weight:.2f}" for weight in scales) for scales in of.weights))
+            for code, of in calibration.evidence.items()
+        ]
+        parts += [_EVIDENCE, table(("tag", *CURVES), weighed)]
+    if product := [code for code in calibration.tags if code not in calibration.evidence]:
+        parts.append(f"Of {', '.join(product)}, h is the logit of O'(t) (Eq. 7).")
     return parts

@@ -1,4 +1,4 @@
-"""`python -m model_export export`, `card` and `release`: from a checkpoint to the files in weights/."""
+"""`python -m model_export export`, `card` and `release`: from a trained network to the files in weights/."""
 
 import json
 from dataclasses import replace
@@ -30,7 +30,7 @@ Discussion = Annotated[
     Path | None,
     typer.Option(help="Markdown for the model card, on what goes wrong; else discussion.md beside the graph"),
 ]
-Checkpoint = Annotated[Path, typer.Argument(help=".ckpt written by `train`")]
+Checkpoint = Annotated[Path, typer.Argument(help=".ckpt of `train`, or a graph")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="replace the files that are there already")]
 
 
@@ -46,7 +46,7 @@ def refuse_to_replace(*files: Path) -> None:
 
 
 def export_checkpoint(checkpoint: Path, out: Path, calibration: Path | None) -> dict[str, float]:
-    """Export a checkpoint, its decisions from a calibration document where there is one."""
+    """Export a checkpoint or a graph, its decisions from a calibration document where there is one."""
     from model_export.calibration import Calibration
     from model_export.export import Trained, export
 
@@ -67,7 +67,7 @@ def make_release(
     """Export, calibrate, export again, evaluate, write the model card.
 
     Args:
-        checkpoint: read once, so that a training that goes on cannot slip in another network.
+        checkpoint: or a graph; read once, so that a training that goes on cannot slip in another network.
         decide_on: validation mixtures.
         report_on: mixtures to report on.
         out: the graph; its model card is written beside it.
@@ -78,7 +78,7 @@ def make_release(
 
     Raises:
         MixtureSetError: a folder is not a set.
-        BundleError: the file is no checkpoint, or its graph differs from PyTorch.
+        BundleError: the file is neither, or its graph differs from PyTorch.
     """
     from model_export.calibration import Calibration
     from model_export.data.mixture_set import read_weak_set
@@ -142,7 +142,8 @@ def register(app: typer.Typer) -> None:
     @app.command("export")
     def export_command(
         checkpoint: Annotated[
-            Path | None, typer.Argument(help=".ckpt written by `train`; without one, --triton takes --out")
+            Path | None,
+            typer.Argument(help="of `train`, or a graph; without one, --triton takes --out"),
         ] = None,
         out: Annotated[Path, typer.Option(help="graph to write")] = DEFAULT_MODEL,
         calibration: Annotated[Path | None, typer.Option(help="document written by `calibrate`")] = None,
@@ -151,7 +152,7 @@ def register(app: typer.Typer) -> None:
         ] = None,
         overwrite: Overwrite = False,
     ) -> None:
-        """Write a checkpoint as one self-contained ONNX graph, or nothing if it differs from PyTorch.
+        """Write a network as one self-contained ONNX graph, or nothing if it differs from PyTorch.
 
         With --triton, also as an entry of a Triton model repository.
         """

@@ -11,17 +11,18 @@ def export_tiny(path: Path, seed: int = 0) -> None:
     """An untrained ATT-LOC CGRNN of a few thousand parameters, 8 labels of which `S` is not scored."""
     import torch
 
+    from model_export.config import TrainConfig
     from model_export.export import Trained, export
-    from model_export.frontend import FrontEndConfig
     from model_export.models.att_loc_cgrnn import AttLocConfig
     from model_export.models.waveform_tagger import WaveformTagger
     from service.engine.card import Label
 
     torch.manual_seed(seed)
     network = AttLocConfig(labels=len(CODES), filters=8, gru_units=6, gru_layers=2, hidden=10)
-    tagger = WaveformTagger.build(FrontEndConfig(), network)
     labels = tuple(Label(code, f"sound {code}", scored=code != "S") for code in CODES)
-    export(Trained("tiny", tagger, labels), path, batches=(1, 2))
+    config = TrainConfig(labels=labels, network=network)
+    tagger = WaveformTagger.build(config.frontend, network)
+    export(Trained("tiny", tagger, labels, training={"config": config.to_dict()}), path, batches=(1, 2))
 
 
 @pytest.fixture(scope="session")

@@ -6,11 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from model_export.data.features import BLOCK, cached_features
 from model_export.data.mixture_set import MixtureSetError, Truth, read_truth, read_weak_set
 from model_export.data.set_names import names_of
+from model_export.frontend import FrontEnd
 from model_export.metrics import frame_edges
 from service.engine.analysis import Event
 from service.engine.bundle import Bundle
@@ -38,6 +41,7 @@ class Answers:
         hop_s: seconds between frames.
         first_s: centre of the first frame, seconds.
         duration_s: of each chunk.
+        level: (chunks, frames) float32, how loud they are (`FrontEnd.level`); None where nobody asked.
     """
 
     folder: Path
@@ -52,6 +56,7 @@ class Answers:
     hop_s: float
     first_s: float
     duration_s: float
+    level: NDArray[np.float32] | None = None
 
     def __len__(self) -> int:
         return len(self.tags)
@@ -87,7 +92,7 @@ class Answers:
 def pooled(parts: Sequence[Answers]) -> Answers:
     """The chunks of several sets as one: equally long, answered by one graph.
 
-    Their truth in time is unknown where that of one of them is.
+    Their truth in time is unknown where that of one of them is, and so is their level.
     """
     first = parts[0]
 
@@ -103,6 +108,7 @@ def pooled(parts: Sequence[Answers]) -> Answers:
         presence=joined("presence"),
         attention=joined("attention"),
         localization=joined("localization"),
+        level=None if any(part.level is None for part in parts) else joined("level"),
     )
 
 
@@ -156,6 +162,14 @@ def answer(bundle: Bundle, folder: Path, limit: int | None = None, name: str | N
         first_s=card.n_fft / 2 / card.sample_rate,
         duration_s=samples / card.sample_rate,
     )
+
+
+def with_level(answers: Answers, frontend: FrontEnd) -> Answers:
+    """The same, with the level of the sounds that were answered to."""
+    features = cached_features(read_weak_set(answers.folder), frontend)
+    blocks = (features[at : at + BLOCK] for at in range(0, len(answers), BLOCK))
+    levels = [frontend.level(torch.from_numpy(block.astype(np.float32)))[:, :, 0] for block in blocks]
+    return replace(answers, level=torch.cat(levels)[: len(answers)].numpy())
 
 
 def _active(truth: Truth, folder: Path, labels: tuple[str, ...], frames: int) -> NDArray[np.bool_]:

@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from model_export.calibration import DEFAULT_DECODER, Calibration, ScoreCalibration
+from model_export.calibration import DEFAULT_DECODER, UNFITTED, Calibration
 from model_export.evaluation.answers import Answers
 from model_export.evaluation.localization import COARSE_S, FINE_S
-from model_export.evaluation.probabilities import fit_frames, fit_tags, with_probabilities
+from model_export.evaluation.probabilities import fit_evidence, fit_frames, fit_tags, with_probabilities
 from model_export.metrics import (
     Spans,
     active_spans,
@@ -66,15 +66,18 @@ def label_truth(answers: Answers, column: int) -> list[LabelTruth]:
     return truth
 
 
-def fit(answers: Answers, timed: Answers | None = None) -> Calibration:
+def fit(answers: Answers, timed: Answers | None = None, carried: Calibration | None = None) -> Calibration:
     """Choose every label's probabilities, and for these its tag threshold and event decoder.
 
     Args:
         answers: to validation sets, of a graph without calibration.
-        timed: those of them whose truth is known in time; all if None. If it is known of none, decoders
-            are chosen so that chunks with an event are those with the tag, and nothing is known about when.
+        timed: those of them whose truth is known in time; all if None. If it is known of none, nothing is
+            known about when: decoders are chosen so that chunks with an event are those with the tag.
+        carried: what the network was calibrated by before, kept where it says when and `timed` does not.
     """
     timed = timed or answers
+    kept = carried if carried and timed.active is None else Calibration({}, {})
+    frames_kept = {label: of for label, of in kept.frames.items() if of != UNFITTED}
     tags = fit_tags(answers)
     thresholds, reached = {}, {}
     for column, label in enumerate(answers.labels):
@@ -82,11 +85,17 @@ def fit(answers: Answers, timed: Answers | None = None) -> Calibration:
         chances = tags[label].probability(scores) if label in tags else scores
         thresholds[label], tag_f1 = best_threshold(answers.present[:, column], chances)
         reached[label] = {"tag_f1": round(tag_f1, 4)}
-    gated = Calibration(thresholds, {}, {}, tags, dict.fromkeys(tags, ScoreCalibration(1.0, 0.0)))
+    evidence = kept.evidence | fit_evidence(timed)
+    evidence = {label: found for label, found in evidence.items() if label in tags}
+    gated = Calibration(thresholds, {}, {}, tags, dict.fromkeys(tags, UNFITTED), evidence)
     frames = fit_frames(timed, gated)
+    frames |= {label: of for label, of in frames_kept.items() if label in tags}
     timed = with_probabilities(timed, replace(gated, frames=frames))
     decoders = {}
     for column, label in enumerate(tqdm(timed.labels, "calibrate", unit="label", disable=None)):
+        if label in frames_kept:
+            decoders[label] = kept.events[label]
+            continue
         decoders[label], event_score = best_decoder(timed, column)
         reached[label]["event_objective"] = round(event_score, 4)
     source = {
@@ -95,7 +104,9 @@ def fit(answers: Answers, timed: Answers | None = None) -> Calibration:
         "chunks_known_in_time": 0 if timed.active is None else len(timed),
         "reached": reached,
     }
-    return Calibration(thresholds, decoders, source, tags, frames)
+    if frames_kept:
+        source["times_decided_on"] = kept.source.get("decided_on", "nothing")
+    return Calibration(thresholds, decoders, source, tags, frames, evidence)
 
 
 def best_threshold(truth: NDArray[np.bool_], scores: NDArray[np.float32]) -> tuple[float, float]:

@@ -11,7 +11,7 @@ from model_export.data.mixture_set import read_weak_set
 from model_export.evaluation.answers import Answers
 from model_export.evaluation.faithfulness import faithfulness_curves, faithfulness_figures
 from model_export.evaluation.localization import localization_figures
-from model_export.evaluation.probabilities import without_probabilities
+from model_export.evaluation.probabilities import raw_tags
 from model_export.evaluation.speakers import CHILD, Recording, speaker_figures
 from model_export.evaluation.tagging import tagging_figures
 from model_export.graph_file import graph_digest
@@ -68,7 +68,7 @@ def set_figures(bundle: Bundle, answers: Answers, extent: Extent) -> Document:
     manifest = read_weak_set(answers.folder).manifest
     kept = {key: manifest.get(key) for key in ("split", "count", "seed")}
     missing: list[str] = []
-    raw = without_probabilities(answers, Calibration.of_card(card)).tags
+    raw = raw_tags(answers, Calibration.of_card(card))
     figures: Document = {
         "mixtures": kept | {"style": manifest.get("style", {}).get("name"), "seconds": answers.duration_s},
         "tagging": plain(tagging_figures(answers, card.tag_thresholds, replicates, seed, raw)),

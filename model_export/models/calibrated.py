@@ -4,14 +4,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from model_export.calibration import LEAST_PRESENCE, LEAST_SCORE, MOST_SCORE, Calibration
+from model_export.calibration import LEAST_SCORE, MOST_SCORE, Calibration
+from model_export.evidence import BOUNDS, PRODUCT, REACH, Scales
 from model_export.models.prediction import Prediction
+from model_export.models.waveform_tagger import WaveformTagger
 from service.engine.card import Label
 
 _NEUTRAL = (1.0, 0.0)
 
 
-def served(tagger: nn.Module, labels: tuple[Label, ...], calibration: Calibration) -> nn.Module:
+def served(tagger: WaveformTagger, labels: tuple[Label, ...], calibration: Calibration) -> nn.Module:
     """What a graph is exported of: the tagger itself where nothing was calibrated, in evaluation mode.
 
     Args:
@@ -26,17 +28,21 @@ class Calibrated(nn.Module):
     """Another tagger's `Prediction`, its tags and presence calibrated label by label.
 
     `tags` become p, the probability that the sound occurs in the chunk, from O''; `presence` becomes the
-    probability that it is heard in the frame, from O'(t) and how far p is above or below the tag's
-    threshold. Labels without a calibration (silence) are left as they are. `Calibration.served` is the
-    same in numpy.
+    probability that it is heard in the frame, from what the curves say of it (`Evidence`) and how far p is
+    above or below the tag's threshold. Labels without a calibration (silence) are left as they are.
+    `with_probabilities` is the same in numpy.
     """
 
     known: Tensor
     tags: Tensor
     gate: Tensor
     frames: Tensor
+    evidence: Tensor
+    intercept: Tensor
+    least: Tensor
+    most: Tensor
 
-    def __init__(self, tagger: nn.Module, labels: tuple[Label, ...], calibration: Calibration) -> None:
+    def __init__(self, tagger: WaveformTagger, labels: tuple[Label, ...], calibration: Calibration) -> None:
         """Wrap.
 
         Args:
@@ -56,19 +62,58 @@ class Calibrated(nn.Module):
         ):
             rows = [numbers[code] if code is not None else _NEUTRAL for code in known]
             self.register_buffer(name, torch.tensor(rows).T.contiguous())
+        evidence = [PRODUCT if code is None else calibration.evidence_of(code) for code in known]
+        self.register_buffer("evidence", _matrix([of.weights for of in evidence]))
+        self.register_buffer("intercept", torch.tensor([of.intercept for of in evidence]))
+        bounds = torch.tensor([BOUNDS[0]] * len(known) + [BOUNDS[1]] * len(known) + [BOUNDS[2]])
+        self.register_buffer("least", bounds[:, 0].contiguous())
+        self.register_buffer("most", bounds[:, 1].contiguous())
 
     def forward(self, waveform: Tensor) -> Prediction:
         """(batch, samples) float32 to a `Prediction`."""
-        raw: Prediction = self.tagger(waveform)
+        frontend = self.tagger.frontend
+        features = frontend.compressed(waveform)
+        raw: Prediction = self.tagger.network(frontend.standardized(features))
         bounded = raw.tags.clamp(LEAST_SCORE, MOST_SCORE)  # (batch, labels)
         chance = self.tags[0] * torch.log(bounded / (1 - bounded)) + self.tags[1]
-        # A small sigmoid has few right digits in ONNX Runtime, and no logarithm of it would: so the
-        # gated presence is never formed, but its logarithm, log O'(t) + log sigmoid(gate).
+        # A small sigmoid has few right digits in ONNX Runtime, and no logarithm of it would: so the gated
+        # evidence is never formed, but its logarithm, log sigmoid(heard) + log sigmoid(gate).
         gate = (self.gate[0] * chance + self.gate[1])[:, None, :]  # (batch, 1, labels)
-        gated = torch.log(raw.presence.clamp(min=LEAST_PRESENCE)) - F.softplus(-gate)
-        rest = 1 - (raw.presence * torch.sigmoid(gate)).clamp(max=MOST_SCORE)
+        gated = -F.softplus(-self._heard(raw, frontend.level(features))) - F.softplus(-gate)
+        rest = 1 - gated.exp().clamp(max=MOST_SCORE)
         frames = self.frames[0] * (gated - torch.log(rest)) + self.frames[1]  # (batch, frames, labels)
         return raw._replace(
             tags=torch.where(self.known, torch.sigmoid(chance), raw.tags),
             presence=torch.where(self.known, torch.sigmoid(frames), raw.presence),
         )
+
+    def _heard(self, raw: Prediction, level: Tensor) -> Tensor:
+        """The logit of the evidence, (batch, frames, labels); the level is (batch, frames, 1)."""
+        curves = torch.cat([raw.presence, raw.localization, raw.attention[:, :, None]], dim=2)
+        logits = torch.logit(curves.maximum(self.least).minimum(self.most))
+        # A mean of sums is the sum of the means: each scale is averaged once, not once a curve.
+        frame, around, chunk = (torch.cat([logits, level], dim=2) @ self.evidence).chunk(3, dim=2)
+        return frame + _mean_around(around) + _mean(chunk) + self.intercept
+
+
+def _matrix(weights: list[tuple[Scales, ...]]) -> Tensor:
+    """From the curves of each label, attention and level to each label at each scale; (2 L + 2, 3 L)."""
+    labels = len(weights)
+    by_scale = torch.tensor(weights).permute(2, 1, 0)  # (scales, curves, labels)
+    own = [torch.diag_embed(by_scale[:, curve]) for curve in (0, 1)]  # (scales, labels, labels) each
+    rows = torch.cat([*own, by_scale[:, 2:]], dim=1)  # (scales, 2 labels + 2, labels)
+    return rows.permute(1, 0, 2).reshape(2 * labels + 2, 3 * labels)
+
+
+def _mean_around(values: Tensor) -> Tensor:
+    """Over those frames within `REACH` that there are; (batch, frames, labels) to the same."""
+    means = F.avg_pool1d(values.transpose(1, 2), 2 * REACH + 1, 1, REACH, count_include_pad=False)
+    return means.transpose(1, 2)
+
+
+def _mean(values: Tensor) -> Tensor:
+    """Over all frames; (batch, frames, labels) to (batch, 1, labels).
+
+    As average pooling: another operator gives a chunk in a batch other last bits than the same chunk alone.
+    """
+    return F.adaptive_avg_pool1d(values.transpose(1, 2), 1).transpose(1, 2)

@@ -163,7 +163,7 @@ def test_fitting_to_the_truth_finds_it_again(answers: Answers) -> None:
     assert set(calibration.tag_thresholds) == set(calibration.events) == set(answers.labels)
     for reached in calibration.source["reached"].values():
         assert reached["tag_f1"] == 1.0
-        assert reached["event_objective"] > 0.99
+        assert reached["event_objective"] > 0.9  # means over half a second blur what was exact
 
 
 def test_the_best_decoder_is_no_worse_than_any_tried(answers: Answers) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from model_export.calibration import Calibration, ScoreCalibration
+from model_export.evidence import Evidence
 from model_export.graph_file import file_version, graph_digest, read_card
 from model_export.model_card import render
 from service.engine.card import ModelCard
@@ -112,6 +113,9 @@ def test_the_commands_make_the_sets_that_were_learned_from(card: ModelCard) -> N
 def test_numbers_that_nothing_fitted_are_not_said_to_be(card: ModelCard) -> None:
     frames = {"c": ScoreCalibration(1.0, 0.0), "f": ScoreCalibration(0.5, 0.1)}
     tags = dict.fromkeys(frames, ScoreCalibration(0.9, 0.1))
-    decided = Calibration(card.tag_thresholds, card.events, {}, tags, frames).to_card()
+    evidence = {"f": Evidence(((0.25, 0, 1), (0, 0.5, 0), (0, 0, 0), (1, 2, -3)), 0.4)}
+    decided = Calibration(card.tag_thresholds, card.events, {}, tags, frames, evidence).to_card()
     page = render(replace(card, training=card.training | {"calibration": decided}), "0")
-    assert "The numbers (but c and d of c: nobody knew when these sound) were\nfitted" in page
+    assert "as the thresholds (but c and d of c: nobody knew when these sound)\nand is part" in page
+    assert "| f | 0.25, 0.00, 1.00 | 0.00, 0.50, 0.00 | 0.00, 0.00, 0.00 | 1.00, 2.00, -3.00 |" in page
+    assert "Of c, h is the logit of O'(t) (Eq. 7)." in page

@@ -1,4 +1,4 @@
-"""Scores as probabilities: fitted, put into the graph, taken off again."""
+"""Scores and curves as probabilities: fitted, put into the graph, left behind again."""
 
 import math
 from dataclasses import replace
@@ -11,20 +11,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from model_export.calibration import DEFAULT_DECODER, Calibration, CalibrationError, ScoreCalibration
+from model_export.calibration import DEFAULT_DECODER, Calibration, CalibrationError, ScoreCalibration, logit
+from model_export.config import TrainConfig
 from model_export.evaluation.answers import Answers
 from model_export.evaluation.fitting import fit, weak_decoder
 from model_export.evaluation.probabilities import (
+    curves_of,
+    fit_evidence,
     fit_frames,
     fit_score,
     fit_tags,
+    raw_tags,
     with_probabilities,
-    without_probabilities,
 )
+from model_export.evidence import REACH, Evidence, at_scales
 from model_export.export import Trained, export
-from model_export.frontend import FrontEndConfig
 from model_export.graph_file import read_card
-from model_export.metrics import expected_calibration_error
+from model_export.metrics import expected_calibration_error, roc_auc
 from model_export.models.att_loc_cgrnn import AttLocConfig
 from model_export.models.calibrated import Calibrated
 from model_export.models.waveform_tagger import WaveformTagger
@@ -39,6 +42,7 @@ CALIBRATION = Calibration(
     source={"decided_on": "made up"},
     tags={"a": ScoreCalibration(1.5, -0.5), "b": ScoreCalibration(0.7, 0.2)},
     frames={"a": ScoreCalibration(0.4, 0.9), "b": ScoreCalibration(0.6, -0.1)},
+    evidence={"a": Evidence(((0.2, 0.1, 0.3), (0.4, 0.9, -0.6), (0.1, 0.2, -0.3), (0.3, 0.2, -0.5)), 0.4)},
 )
 
 
@@ -46,10 +50,15 @@ def logistic(values: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(1 / (1 + np.exp(-values)))
 
 
+CONFIG = TrainConfig(
+    labels=LABELS, network=AttLocConfig(labels=3, filters=4, gru_units=3, gru_layers=1, hidden=5)
+)
+
+
 def trained() -> Trained:
     torch.manual_seed(0)
-    network = AttLocConfig(labels=3, filters=4, gru_units=3, gru_layers=1, hidden=5)
-    return Trained("small", WaveformTagger.build(FrontEndConfig(), network), LABELS, window_seconds=1.0)
+    tagger = WaveformTagger.build(CONFIG.frontend, CONFIG.network)
+    return Trained("small", tagger, LABELS, window_seconds=1.0)
 
 
 def made_up(chunks: int = 40, frames: int = 61) -> Answers:
@@ -146,26 +155,90 @@ def test_a_gate_is_one_half_at_the_threshold_and_rises() -> None:
 
 def test_what_is_served_by_hand() -> None:
     scores, presence = np.array([0.2, 0.7], np.float32), np.array([[0.1, 0.4], [0.5, 0.9]], np.float32)
-    tags, frames = CALIBRATION.served("b", scores, presence)
+    one = replace(
+        made_up(2, 2),
+        labels=("b",),
+        tags=scores[:, None],
+        presence=presence[:, :, None],
+    )
+    served = with_probabilities(one, CALIBRATION)
     for chunk in range(2):
         chance = 0.7 * math.log(scores[chunk] / (1 - scores[chunk])) + 0.2
-        assert tags[chunk] == pytest.approx(1 / (1 + math.exp(-chance)))
+        assert served.tags[chunk, 0] == pytest.approx(1 / (1 + math.exp(-chance)))
         gate = 1 / (1 + math.exp(-8 * (chance - math.log(0.6 / 0.4))))
         for frame in range(2):
-            gated = presence[chunk, frame] * gate
+            gated = presence[chunk, frame] * gate  # "b" has no evidence but Eq. 7
             value = 0.6 * math.log(gated / (1 - gated)) - 0.1
-            assert frames[chunk, frame] == pytest.approx(1 / (1 + math.exp(-value)))
+            assert served.presence[chunk, frame, 0] == pytest.approx(1 / (1 + math.exp(-value)))
 
 
-def test_probabilities_come_off_as_they_went_on() -> None:
+def test_what_a_regression_sees_by_hand() -> None:
+    random = np.random.default_rng(3)
+    presence, localization, attention = random.uniform(0.01, 0.99, (3, 2, 40))
+    level = random.normal(-8, 2, (2, 40))
+    seen = at_scales(presence, localization, attention, level)
+    assert seen.shape == (2, 40, 12)
+    for at, curve in enumerate((logit(presence), logit(localization), logit(attention), level)):
+        for frame in (0, 3, 20, 39):
+            around = curve[1, max(0, frame - REACH) : frame + REACH + 1].mean()
+            expected = (curve[1, frame], around, curve[1].mean())
+            assert seen[1, frame, 3 * at : 3 * at + 3] == pytest.approx(expected)
+
+
+def test_evidence_is_what_made_the_truth_whatever_the_recording_level() -> None:
+    random = np.random.default_rng(4)
+    answers = made_up(600)
+    localization = random.uniform(0.05, 0.95, answers.presence.shape).astype(np.float32)
+    level = random.normal(-8, 1, answers.attention.shape).astype(np.float32)
+    true = Evidence(((0.0, 0.0, 0.0), (1.0, 0.0, 0.0), (0.0, 0.0, 0.0), (0.8, 0.0, -0.8)), -0.3)
+    answers = replace(answers, localization=localization, level=level, present=np.ones((600, 2), bool))
+    chances = logistic(true.probability_logit(*curves_of(answers, 0)))
+    answers = replace(
+        answers, active=np.repeat((random.random(chances.shape) < chances)[:, :, None], 2, axis=2)
+    )
+    found = fit_evidence(answers)["a"]
+    presence, places, attention, loud = found.weights
+    assert places[0] == pytest.approx(1.0, abs=0.1)
+    assert loud[0] == pytest.approx(0.8, abs=0.1)
+    assert sum(loud) == pytest.approx(0, abs=1e-6)
+    # Means of noise hardly move, so what they are worth is found less exactly.
+    assert np.abs([*presence, *places[1:], loud[1]]).max() < 0.3
+    assert attention == (0.0, 0.0, 0.0)  # it never moves here
+    assert np.mean(found.probability_logit(*curves_of(answers, 0))) == pytest.approx(
+        np.mean(found.probability_logit(*curves_of(replace(answers, level=level + 3), 0))), abs=1e-4
+    )
+
+
+def test_evidence_is_of_the_chunks_that_have_the_label() -> None:
+    answers = replace(made_up(200), level=None)
+    others = answers.present.copy()
+    others[:, 0] = False
+    assert set(fit_evidence(answers)) == {"a", "b"}
+    assert set(fit_evidence(replace(answers, present=others))) == {"b"}
+    elsewhere = answers.presence.copy()
+    elsewhere[~answers.present[:, 0], :, 0] = 0.99
+    assert fit_evidence(replace(answers, presence=elsewhere)) == fit_evidence(answers)
+
+
+def test_evidence_tells_frames_better_than_the_product() -> None:
+    random = np.random.default_rng(5)
+    answers = made_up(400)
+    places = logistic(random.normal(np.where(answers.known, 1.0, -1.0))).astype(np.float32)
+    answers = replace(answers, localization=places)
+    calibration = fit(answers)
+    for column in range(2):
+        truth = answers.known[:, :, column].ravel()
+        served = with_probabilities(answers, calibration).presence[:, :, column]
+        product = with_probabilities(answers, replace(calibration, evidence={})).presence[:, :, column]
+        assert roc_auc(truth, served.ravel()) > roc_auc(truth, product.ravel()) + 0.02
+
+
+def test_scores_come_off_as_they_went_on() -> None:
     answers = made_up()
     served = with_probabilities(answers, CALIBRATION)
     assert (np.argsort(served.tags[:, 0]) == np.argsort(answers.tags[:, 0])).all()
     assert not np.allclose(served.presence, answers.presence, atol=0.05)
-    raw = without_probabilities(served, CALIBRATION)
-    assert raw.tags == pytest.approx(answers.tags, abs=1e-4)
-    # Where the gate is shut what is left of the presence is little, but it is left.
-    assert raw.presence == pytest.approx(answers.presence, rel=0.02, abs=1e-5)
+    assert raw_tags(served, CALIBRATION) == pytest.approx(answers.tags, abs=1e-4)
 
 
 def test_fitted_probabilities_are_nearer_to_how_often_they_are_right() -> None:
@@ -201,37 +274,73 @@ def test_torch_and_numpy_agree() -> None:
     waveform = torch.from_numpy(np.random.default_rng(0).normal(0, 0.2, (3, 16_000)).astype(np.float32))
     with torch.no_grad():
         raw = tagger(waveform)
+        level = tagger.frontend.level(tagger.frontend.compressed(waveform))
         found = Calibrated(tagger, LABELS, CALIBRATION).eval()(waveform)
-    answers = replace(made_up(3), tags=raw.tags[:, :2].numpy(), presence=raw.presence[:, :, :2].numpy())
+    answers = replace(
+        made_up(3),
+        tags=raw.tags[:, :2].numpy(),
+        presence=raw.presence[:, :, :2].numpy(),
+        localization=raw.localization[:, :, :2].numpy(),
+        attention=raw.attention.numpy(),
+        level=level[:, :, 0].numpy(),
+    )
     expected = with_probabilities(answers, CALIBRATION)
     assert found.tags[:, :2].numpy() == pytest.approx(expected.tags, abs=1e-6)
-    assert found.presence[:, :, :2].numpy() == pytest.approx(expected.presence, abs=1e-6)
+    assert found.presence[:, :, :2].numpy() == pytest.approx(expected.presence, abs=1e-5)
     for name in ("attention", "localization"):
         assert torch.equal(getattr(found, name), getattr(raw, name))
     assert torch.equal(found.tags[:, 2], raw.tags[:, 2])  # silence is as it was
     assert torch.equal(found.presence[:, :, 2], raw.presence[:, :, 2])
 
 
-def test_the_graph_answers_probabilities_and_says_how_to_take_them_off(tmp_path: Path) -> None:
+def test_the_graph_answers_probabilities_the_same_in_any_batch(tmp_path: Path) -> None:
     plain, calibrated = tmp_path / "plain.onnx", tmp_path / "calibrated.onnx"
-    # An untrained network's scores are low. Where a gate is shut little can be taken off again.
+    # An untrained network's scores are low. Where a gate is shut there is little to be seen of the rest.
     calibration = replace(CALIBRATION, tag_thresholds={"a": 0.01, "b": 0.1})
     export(trained(), plain, batches=(1,))
     differences = export(trained(), calibrated, calibration, batches=(1, 2))
     assert max(differences.values()) <= 1e-5
     waveform = np.random.default_rng(0).normal(0, 0.2, (2, 16_000)).astype(np.float32)
-    raw = inference_session(plain).run(["tags", "presence"], {"waveform": waveform})
-    found = inference_session(calibrated).run(["tags", "presence"], {"waveform": waveform})
+    raw = inference_session(plain).run(["tags"], {"waveform": waveform})
+    found = inference_session(calibrated).run(["tags"], {"waveform": waveform})
     carried = Calibration.of_card(read_card(calibrated))
     assert carried == calibration
-    served = replace(made_up(2), tags=found[0][:, :2], presence=found[1][:, :, :2])
-    back = without_probabilities(served, carried)
-    assert back.tags == pytest.approx(raw[0][:, :2], abs=1e-4)
-    assert back.presence == pytest.approx(raw[1][:, :, :2], rel=0.05, abs=1e-4)
+    answers = replace(made_up(2), tags=found[0][:, :2])
+    assert raw_tags(answers, carried) == pytest.approx(raw[0][:, :2], abs=1e-4)
     assert Calibration.of_card(read_card(plain)).tags == {}
-    Bundle.load(calibrated, device="cpu").self_test()
+    bundle = Bundle.load(calibrated, device="cpu")
+    bundle.self_test()
+    assert bundle.largest_equal_batch(4, 16_000) == 4
+
+
+def test_a_graph_is_exported_anew_without_its_calibration_or_with_another(tmp_path: Path) -> None:
+    plain, calibrated, again = (tmp_path / f"{name}.onnx" for name in ("plain", "calibrated", "again"))
+    told = replace(trained(), training={"config": CONFIG.to_dict(), "notes": ["mine"]})
+    export(told, plain, batches=(1,))
+    export(told, calibrated, CALIBRATION, batches=(1,))
+    read = Trained.read(calibrated)
+    assert (read.name, read.labels, read.window_seconds) == ("small", LABELS, 1.0)
+    assert read.training["notes"] == ["mine"]
+    assert "calibration" not in read.training
+    export(read, again, batches=(1,))
+    waveform = np.random.default_rng(0).normal(0, 0.2, (1, 16_000)).astype(np.float32)
+    first, second = (inference_session(graph).run(None, {"waveform": waveform}) for graph in (plain, again))
+    for one, other in zip(first, second, strict=True):
+        assert one == pytest.approx(other, abs=1e-6)
 
 
 def test_tags_and_frames_are_calibrated_together() -> None:
     with pytest.raises(CalibrationError, match="frames of"):
         replace(CALIBRATION, frames={})
+
+
+def test_what_was_known_about_when_is_kept_where_nothing_is() -> None:
+    timed, blind = made_up(200), replace(made_up(200), active=None)
+    before = fit(timed)
+    after = fit(blind, None, before)
+    assert after.tags == fit_tags(blind)
+    assert (after.evidence, after.frames, after.events) == (before.evidence, before.frames, before.events)
+    assert after.source["times_decided_on"] == "made-up"
+    assert fit(timed, None, CALIBRATION).events == before.events
+    sure = replace(blind, tags=blind.tags**0.5)
+    assert fit(sure, None, fit(blind)).events == fit(sure).events  # nothing was known about when there either
