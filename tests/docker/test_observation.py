@@ -79,6 +79,33 @@ def test_every_expression_is_promql(
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+@pytest.mark.parametrize(("stored", "fired"), [("0x30", 1), ("0+1x30", 0)])
+def test_who_stores_nothing_is_told_from_who_has_much_to_do(
+    root: Path, tool: Callable[[str], str], tmp_path: Path, stored: str, fired: int
+) -> None:
+    refused = 'attloc_http_requests_total{instance="one", method="POST", route="/tag", status="503"}'
+    series = {refused: "0+1x30", 'attloc_stage_seconds_count{instance="one", stage="store"}': stored}
+    alert = {
+        "exp_labels": {"severity": "page", "instance": "one"},
+        "exp_annotations": {
+            "summary": "one refuses recordings and stores none: is its disk full, or its database away?"
+        },
+    }
+    asked = {"eval_time": "20m", "alertname": "AttlocStoresNothing", "exp_alerts": [alert] * fired}
+    told = {
+        "interval": "1m",
+        "input_series": [{"series": name, "values": values} for name, values in series.items()],
+        "alert_rule_test": [asked],
+    }
+    file = tmp_path / "test.yml"
+    rules = str(root / "docker/prometheus/attloc.rules.yml")
+    file.write_text(yaml.safe_dump({"rule_files": [rules], "tests": [told]}))
+    done = subprocess.run(
+        [tool("promtool"), "test", "rules", file], check=False, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 def test_every_metric_exists(root: Path, dashboard: dict[str, Any], metric_names: set[str]) -> None:
     used = {
         name
