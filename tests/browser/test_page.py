@@ -94,6 +94,20 @@ def test_the_address_chooses_the_view(visit: Visit) -> None:
     expect(current).to_have_text("Timeline")
 
 
+def test_a_view_that_is_left_while_it_waits_does_not_come_back(visit: Visit) -> None:
+    held: list[Route] = []
+    visit.page.route("**/sources", held.append)
+    with visit.page.expect_request("**/sources"):
+        visit.go("timeline?source=left")
+    visit.go("status")
+    visit.wait_for(".card")
+    with visit.page.expect_response("**/sources"):
+        held.pop().continue_()
+    settle(visit)
+    expect(visit.page.locator(".lanes")).to_have_count(0)
+    expect(visit.page.locator(".card")).to_be_visible()
+
+
 def test_the_skip_link_leads_to_the_content_of_the_view(visit: Visit) -> None:
     visit.go("status")
     visit.wait_for(".card")

@@ -66,12 +66,14 @@ class Page {
     this.#leave();
     this.#leave = () => {};
     this.#mark(route.view, view.title);
-    put(this.#host, loading("One moment"));
+    // An element of its own: what a view that was overtaken still puts there, nobody sees.
+    const host = h("div", {}, loading("One moment"));
+    put(this.#host, host);
     try {
       this.context.model ??= await this.context.api.get("model");
       const { mount } = await view.load();
       if (turn !== this.#turn) return;
-      const leave = await mount(this.#host, this.context, route);
+      const leave = await mount(host, this.context, route);
       if (turn === this.#turn) this.#leave = leave;
       else leave();
     } catch (error) {
