@@ -151,6 +151,18 @@ def test_a_request_id_is_kept_or_given(start: Start) -> None:
     assert b"\r\nx-request-id: " in given
 
 
+@pytest.mark.parametrize("said", ["mine", 'bent", "status": "', "x" * 65])
+def test_what_the_proxy_refuses_names_the_id_that_the_service_was_told(start: Start, said: str) -> None:
+    nginx, (upstream,) = start(hang_up)
+    with client(nginx) as http:
+        answer = http.post("/tag", content=b"RIFF", headers={"X-Request-ID": said})
+    named = answer.json()["request_id"]
+    assert answer.json()["status"] == 503
+    assert answer.headers["x-request-id"] == named
+    assert f"\r\nx-request-id: {named}\r\n".encode() in upstream.requests[0].received.lower()
+    assert (named == said) == (said == "mine")
+
+
 def test_a_reload_costs_no_client_anything(start: Start) -> None:
     """Nor one whose kept connection is idle: its next request may be on the way already."""
     nginx, (upstream,) = start(answer_ok)
