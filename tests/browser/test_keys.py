@@ -68,6 +68,22 @@ def test_a_key_is_asked_for_and_kept_for_the_tab_alone(
         expect(other.page.get_by_role("dialog")).to_be_visible()
 
 
+def test_a_key_that_no_header_can_carry_is_not_taken(context: BrowserContext, locked: Running) -> None:
+    with Visit.begin(context, locked.url) as visit:
+        visit.go("analyse")
+        dialog = visit.page.get_by_role("dialog")
+        field = dialog.get_by_label("Key")
+        field.fill(f"\N{LEFT DOUBLE QUOTATION MARK}{KEY}\N{RIGHT DOUBLE QUOTATION MARK}")
+        field.press("Enter")
+        assert field.evaluate("(it) => it.validity.patternMismatch")
+        expect(dialog).to_be_visible()
+        field.fill(f" {KEY} ")
+        field.press("Enter")
+        visit.wait_for("#file")
+        visit.expect_refusals()
+        visit.assert_no_complaints()
+
+
 def test_without_a_key_the_page_says_so_and_can_be_asked_again(
     context: BrowserContext, locked: Running
 ) -> None:

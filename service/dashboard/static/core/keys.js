@@ -38,6 +38,8 @@ export class Keys {
   #ask(reason) {
     const field = h("input", {
       id: "key-field", type: "password", autocomplete: "off", spellcheck: "false", required: true, "aria-describedby": "key-reason",
+      // What no header can carry would look like a service that does not answer, until the tab is closed.
+      pattern: "[ -~]+", title: "Plain letters, digits and signs; no typographic quotes",
     });
     const cancel = h("button", { type: "button", class: "quiet" }, "Cancel");
     const form = h("form", { method: "dialog" },
