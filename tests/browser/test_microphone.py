@@ -146,9 +146,29 @@ def test_a_line_that_is_too_slow_is_left_for_another(visit: Visit) -> None:
 def test_a_refused_microphone_is_told(context: BrowserContext, visit: Visit) -> None:
     visit.go("analyse/microphone")
     visit.page.get_by_role("button", name="Listen").click()
-    expect(visit.page.get_by_role("alert")).to_contain_text("microphone")
+    expect(visit.page.get_by_role("alert")).to_contain_text("No microphone")
     expect(visit.page.get_by_role("button", name="Listen")).to_be_enabled()
     expect(visit.page.locator(".feed-state")).to_have_text("Not listening")
+
+
+# Keeps what the browser lends.
+LENT = """(() => {
+  const { mediaDevices } = navigator;
+  const lend = mediaDevices.getUserMedia.bind(mediaDevices);
+  mediaDevices.getUserMedia = async (wish) => (window.lent = await lend(wish));
+})()"""
+UNPLUGGED = "() => { for (const track of lent.getTracks()) track.dispatchEvent(new Event('ended')); }"
+
+
+def test_a_microphone_that_is_taken_away_is_told(microphone: BrowserContext, server: Running) -> None:
+    with Visit.begin(microphone, server.url) as visit:
+        visit.page.add_init_script(LENT)
+        page = listen(visit, "unplugged")
+        page.evaluate(UNPLUGGED)
+        expect(page.get_by_role("alert")).to_contain_text("was taken away")
+        expect(page.get_by_role("button", name="Listen")).to_be_visible()
+        expect(page.locator(".feed-state")).to_have_text("Not listening")
+        visit.assert_no_complaints()
 
 
 @real

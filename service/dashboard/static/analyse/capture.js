@@ -5,7 +5,9 @@
  */
 
 /** What kept us from hearing, in plain words. */
-export class CaptureError extends Error {}
+export class CaptureError extends Error {
+  title = "No microphone";
+}
 
 export class Capture {
   /** @type {AudioContext | null} */
@@ -15,10 +17,11 @@ export class Capture {
 
   /**
    * @param {(block: Block) => void} take
+   * @param {(error: CaptureError) => void} lost told when the device is taken away
    * @returns {Promise<number>} the sample rate, Hz
    * @throws {CaptureError}
    */
-  async start(take) {
+  async start(take, lost) {
     if (!navigator.mediaDevices?.getUserMedia) {
       throw new CaptureError("Browsers lend the microphone to secure pages only: open this page over HTTPS, or on the machine itself as localhost.");
     }
@@ -28,6 +31,7 @@ export class Capture {
     } catch (error) {
       throw new CaptureError(REFUSALS[error instanceof DOMException ? error.name : ""] ?? "The microphone cannot be used.");
     }
+    for (const track of this.#stream.getTracks()) track.onended = () => lost(new CaptureError("The microphone was taken away: unplugged, or no longer allowed to this page."));
     const context = new AudioContext();
     this.#context = context;
     await context.audioWorklet.addModule(new URL("capture-worklet.js", import.meta.url).href);

@@ -62,8 +62,7 @@ export class MicrophoneForm {
 
   async #toggle() {
     if (this.#capture) {
-      this.#silence();
-      this.#socket?.end();
+      this.#finish();
       return;
     }
     if (!this.source.check()) return;
@@ -73,7 +72,11 @@ export class MicrophoneForm {
     this.#capture = capture;
     this.#face(true);
     try {
-      const rate = await capture.start((block) => this.#hear(block));
+      const rate = await capture.start((block) => this.#hear(block), (error) => {
+        if (this.#capture !== capture) return;
+        this.#finish();
+        put(this.trouble, failure(error));
+      });
       if (this.#capture !== capture) capture.stop();
       else this.#connect(rate);
     } catch (error) {
@@ -82,9 +85,17 @@ export class MicrophoneForm {
     }
   }
 
+  /** No more is heard; what was is settled. */
+  #finish() {
+    this.#silence();
+    this.#socket?.end();
+  }
+
   /** @param {number} rate Hz */
   #connect(rate) {
-    this.#socket?.abandon();
+    const before = this.#socket;
+    this.#socket = null;
+    before?.abandon();
     const socket = new Socket(this.context.api, { source: this.source.value, sample_rate: rate, store: this.keep.checked });
     socket.addEventListener("state", () => { if (socket === this.#socket) this.#tell(socket); });
     socket.addEventListener("message", (event) => {
@@ -130,7 +141,7 @@ export class MicrophoneForm {
     else if (state === "connecting") this.#say("loading", "Connecting");
     else {
       this.#say("still", "Not listening");
-      if (handshake.store) put(this.trouble, h("p", {}, h("a", { href: href("timeline", "", { source: handshake.source }) }, `Timeline of ${handshake.source}`)));
+      if (handshake.store) this.trouble.append(h("p", {}, h("a", { href: href("timeline", "", { source: handshake.source }) }, `Timeline of ${handshake.source}`)));
     }
   }
 

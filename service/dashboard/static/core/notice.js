@@ -23,7 +23,7 @@ const sentence = (text) => text.charAt(0).toUpperCase() + text.slice(1) + (/[.!?
  */
 export function failure(error, retry = null) {
   const known = error instanceof ApiError;
-  const title = known ? error.title : "This page failed";
+  const title = /** @type {{title?: string} | null} */ (error)?.title ?? "This page failed";
   const detail = error instanceof Error ? error.message : String(error);
   return h("section", { class: "blank failure", role: "alert" },
     h("h2", {}, title),
