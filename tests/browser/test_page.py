@@ -96,7 +96,7 @@ def test_the_address_chooses_the_view(visit: Visit) -> None:
 
 def test_a_view_that_is_left_while_it_waits_does_not_come_back(visit: Visit) -> None:
     held: list[Route] = []
-    visit.page.route("**/sources", held.append)
+    visit.page.route("**/sources", lambda route: held.append(route))
     with visit.page.expect_request("**/sources"):
         visit.go("timeline?source=left")
     visit.go("status")
@@ -171,6 +171,13 @@ def test_a_service_that_went_away_shows_in_the_status(visit: Visit) -> None:
     visit.page.route("**/metrics", lambda route: route.abort())
     expect(visit.page.locator(".gauges")).to_contain_text("unreachable")
     visit.expect_refusals()
+
+
+def test_the_status_tells_of_a_model_that_came_with_a_restart(visit: Visit, client: httpx.Client) -> None:
+    other = json.dumps(client.get("/model").json() | {"version": "came-later"})
+    visit.page.route("**/model", lambda route: route.fulfill(content_type="application/json", body=other))
+    visit.go("status")
+    expect(visit.page.locator(".card")).to_contain_text("came-later")
 
 
 def test_a_service_that_still_starts_is_waited_for(visit: Visit) -> None:
