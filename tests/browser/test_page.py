@@ -180,6 +180,17 @@ def test_the_status_tells_of_a_model_that_came_with_a_restart(visit: Visit, clie
     expect(visit.page.locator(".card")).to_contain_text("came-later")
 
 
+def test_counts_that_a_proxy_keeps_to_itself_are_not_made_up(visit: Visit) -> None:
+    visit.go("status")
+    visit.wait_for(".gauge")
+    visit.page.route("**/metrics", lambda route: route.fulfill(status=404))
+    gauges = visit.page.locator(".gauges")
+    expect(gauges).to_contain_text("No counts are told here")
+    expect(gauges).to_contain_text("ready")
+    expect(gauges).not_to_contain_text("Nothing turned away")
+    visit.expect_refusals()
+
+
 def test_a_service_that_still_starts_is_waited_for(visit: Visit) -> None:
     starting = {
         "title": "Not available now",

@@ -51,10 +51,14 @@ class Readings {
     try {
       const [readiness, metrics] = await Promise.all([api.fetch(api.url("health/ready")), api.fetch(api.url("metrics"), { headers: { Accept: "text/plain" } })]);
       ready = (await readiness.json()).status ?? "unknown";
-      samples = metrics.ok ? parse(await metrics.text()) : [];
+      samples = metrics.ok ? parse(await metrics.text()) : null;
     } catch (error) {
       return [{ name: "State", value: "unreachable", note: error instanceof Error ? error.message : "", state: "bad" }];
     }
+    const state = /** @type {const} */ (ready === "ready" ? "good" : "bad");
+    const provider = { name: "Provider", value: model.device === "cuda" ? "GPU" : "CPU", note: model.provider };
+    // A proxy before several replicas tells no counts: each has its own.
+    if (samples === null) return [{ name: "State", value: ready, note: "No counts are told here", state }, provider];
     const number = (/** @type {string} */ name, /** @type {Record<string, string>} */ labels = {}) => total(samples, name, labels) ?? 0;
     const now = { at: Date.now(), requests: number("attloc_http_requests_total"), audio: number("attloc_audio_seconds_total") };
     const before = this.#before ?? now;
@@ -65,8 +69,8 @@ class Readings {
     const rate = number("attloc_windows_per_second");
     const shed = number("attloc_shed_total");
     return [
-      { name: "State", value: ready, note: shed ? `${counted(shed, "request")} turned away` : "Nothing turned away", state: ready === "ready" ? "good" : "bad" },
-      { name: "Provider", value: model.device === "cuda" ? "GPU" : "CPU", note: model.provider },
+      { name: "State", value: ready, note: shed ? `${counted(shed, "request")} turned away` : "Nothing turned away", state },
+      provider,
       { name: "Queue", value: trimmed(number("attloc_queue_windows"), 0), unit: "windows", note: `${counted(number("attloc_queue_recordings"), "recording")} under way` },
       { name: "Rate", value: rate ? trimmed(rate, rate < 10 ? 1 : 0) : "\u2013", unit: "windows/s", note: rate ? `${counted(Math.round(rate * model.window_seconds), "second")} of sound a second` : "Measured with the first recording" },
       { name: "Heard", value: now.audio ? span(now.audio) : "nothing", note: factor ? `Analysed ${counted(Math.round(1 / factor), "time")} faster than it sounds` : "Since the start" },
