@@ -5,10 +5,11 @@ from pathlib import Path
 
 import httpx
 import pytest
-from playwright.sync_api import Route, expect
+from playwright.sync_api import BrowserContext, Route, expect
 
 from tests.browser.conftest import Sound
 from tests.browser.visit import Visit
+from tests.service.api.serving import Running
 
 WIDTHS = (390, 768, 1920)
 
@@ -173,11 +174,20 @@ def test_a_service_that_went_away_shows_in_the_status(visit: Visit) -> None:
     visit.expect_refusals()
 
 
-def test_the_status_tells_of_a_model_that_came_with_a_restart(visit: Visit, client: httpx.Client) -> None:
-    other = json.dumps(client.get("/model").json() | {"version": "came-later"})
-    visit.page.route("**/model", lambda route: route.fulfill(content_type="application/json", body=other))
-    visit.go("status")
-    expect(visit.page.locator(".card")).to_contain_text("came-later")
+def test_a_service_that_is_slow_to_answer_is_not_asked_ever_more(
+    context: BrowserContext, server: Running
+) -> None:
+    with Visit.begin(context, server.url) as visit:
+        visit.page.clock.install()
+        visit.go("status")
+        visit.wait_for(".gauge")
+        held: list[Route] = []
+        visit.page.route("**/metrics", lambda route: held.append(route))
+        visit.page.clock.run_for(20_000)
+        settle(visit)
+        assert len(held) == 1
+        held.pop().continue_()
+        visit.assert_no_complaints()
 
 
 def test_counts_that_a_proxy_keeps_to_itself_are_not_made_up(visit: Visit) -> None:
@@ -189,6 +199,13 @@ def test_counts_that_a_proxy_keeps_to_itself_are_not_made_up(visit: Visit) -> No
     expect(gauges).to_contain_text("ready")
     expect(gauges).not_to_contain_text("Nothing turned away")
     visit.expect_refusals()
+
+
+def test_the_status_tells_of_a_model_that_came_with_a_restart(visit: Visit, client: httpx.Client) -> None:
+    other = json.dumps(client.get("/model").json() | {"version": "came-later"})
+    visit.page.route("**/model", lambda route: route.fulfill(content_type="application/json", body=other))
+    visit.go("status")
+    expect(visit.page.locator(".card")).to_contain_text("came-later")
 
 
 def test_a_service_that_still_starts_is_waited_for(visit: Visit) -> None:

@@ -17,12 +17,18 @@ export async function mount(host, context) {
   const gauges = h("section", { class: "panel gauges", "aria-label": "The service now" });
   put(host, h("div", { class: "view status" }, h("div", { class: "head" }, h("h1", {}, "Status")), gauges, card(context)));
   const readings = new Readings(context);
+  let timer = 0;
+  let left = false;
+  // Each after the one before: a service that is slow to answer is not asked ever more.
   const show = async () => {
     if (!document.hidden) put(gauges, ...(await readings.take()).map(gauge));
+    if (!left) timer = window.setTimeout(show, EVERY_MS);
   };
   await show();
-  const timer = setInterval(show, EVERY_MS);
-  return () => clearInterval(timer);
+  return () => {
+    left = true;
+    clearTimeout(timer);
+  };
 }
 
 /**
