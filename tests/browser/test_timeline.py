@@ -8,6 +8,7 @@ from playwright.sync_api import BrowserContext, expect
 from tests.browser.conftest import Sound
 from tests.browser.visit import Visit
 from tests.chaos.process import ServiceProcess
+from tests.service.api.serving import Running
 
 
 def post(client: httpx.Client, sound: Sound, source: str, ago: timedelta = timedelta()) -> int:
@@ -193,6 +194,26 @@ def test_too_many_events_are_cut_at_their_older_end(visit: Visit) -> None:
     assert kept == 70_000 - oldest + 1
     assert 5_000 <= kept <= 20_000
     assert abs(cut_at - oldest * 1000) < 2000
+
+
+def test_what_has_passed_is_let_go_and_asked_for_again(
+    context: BrowserContext, server: Running, client: httpx.Client, sound: Sound
+) -> None:
+    events = post(client, sound, "passing")
+    with Visit.begin(context, server.url) as visit:
+        visit.page.clock.install()
+        visit.go("timeline?source=passing&span=300")
+        visit.drawn(".lanes-plot")
+        expect_events(visit, events)
+        visit.page.clock.fast_forward(660_000)
+        expect(visit.page.locator(".lanes-overlay")).to_contain_text("Nothing heard in these 5 min.")
+        expect(visit.page.locator(".sub")).to_have_text(re.compile(r"Last heard 1\d min ago"))
+        visit.page.locator(".lanes-plot").focus()
+        with visit.page.expect_request("**/localize?*"):
+            for _ in range(2):
+                visit.page.keyboard.press("-")
+        expect_events(visit, events)
+        visit.assert_no_complaints()
 
 
 def test_the_page_comes_back_with_a_killed_service_and_misses_nothing(

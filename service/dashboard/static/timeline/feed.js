@@ -209,7 +209,12 @@ const iso = (ms) => new Date(ms).toISOString();
 /** @param {number} ms @param {AbortSignal} signal @returns {Promise<void>} ends at once when aborted */
 function pause(ms, signal) {
   return new Promise((resolve) => {
-    const timer = setTimeout(resolve, ms);
-    signal.addEventListener("abort", () => { clearTimeout(timer); resolve(); }, { once: true });
+    const end = () => {
+      clearTimeout(timer);
+      signal.removeEventListener("abort", end);
+      resolve();
+    };
+    const timer = setTimeout(end, ms);
+    signal.addEventListener("abort", end);
   });
 }

@@ -61,7 +61,9 @@ class TimelineView {
     this.source = source;
     this.view = view;
     this.labels = context.model.labels.filter((label) => label.scored !== false);
-    this.loaded = { since: 0, until: 0, live: false };
+    this.loaded = { since: 0, until: 0, live: false, length: 0 };
+    /** End of the latest event that is known of, though it may be let go, ms. */
+    this.heard = Date.parse(source.ended_at ?? "") || 0;
     this.feed = new Feed(context.api, source.source);
     this.toolbar = new Toolbar(source, sources, async () => (await context.api.get("sources")).sources);
     this.plot = h("div", { class: "lanes-plot", tabindex: "0", role: "group", "aria-describedby": "lanes-keys", "aria-label": `Events of ${source.source}, one lane a label` });
@@ -101,7 +103,7 @@ class TimelineView {
     this.sizes = new ResizeObserver(this.redraw);
     this.sizes.observe(this.plot);
     this.context.theme.addEventListener("change", this.redraw);
-    this.timer = window.setInterval(() => { if (this.view.end === null && !document.hidden) this.draw(); }, TICK_MS);
+    this.timer = window.setInterval(() => this.tick(), TICK_MS);
     this.open();
   }
 
@@ -111,6 +113,23 @@ class TimelineView {
     this.context.theme.removeEventListener("change", this.redraw);
     this.feed.close();
     this.chart.dispose();
+  }
+
+  /** Time goes on for who follows it. */
+  tick() {
+    if (this.view.end !== null) return;
+    this.forget(Date.now() - this.loaded.length);
+    if (!document.hidden) this.draw();
+  }
+
+  /** The page may stay open for weeks: what was heard before is let go, and asked for again by who looks back. @param {number} since ms */
+  forget(since) {
+    this.loaded.since = Math.max(this.loaded.since, since);
+    for (const [id, { offset }] of this.feed.events) {
+      if (offset >= since) continue;
+      this.feed.events.delete(id);
+      this.heard = Math.max(this.heard, offset);
+    }
   }
 
   look() {
@@ -141,7 +160,7 @@ class TimelineView {
   open() {
     // A screen more on each side, so that a drag shows what is there.
     const { since, until } = this.window();
-    this.loaded = { since: since - this.view.span, until: until + this.view.span, live: this.view.end === null };
+    this.loaded = { since: since - this.view.span, until: until + this.view.span, live: this.view.end === null, length: until - since + this.view.span };
     this.feed.open(this.loaded.since, this.loaded.live ? null : this.loaded.until);
   }
 
@@ -179,7 +198,7 @@ class TimelineView {
     this.state.dataset.state = state;
     if (this.state.textContent !== STATES[state]) this.state.textContent = STATES[state];
     this.toolbar.show(this.view);
-    const last = events.reduce((latest, event) => Math.max(latest, event.offset), Date.parse(this.source.ended_at ?? "") || 0);
+    const last = events.reduce((latest, event) => Math.max(latest, event.offset), this.heard);
     this.title.textContent = last ? `Last heard ${ago(last)}` : "Nothing heard yet";
     if (this.undrawn) this.cover("undrawn", () => failure(this.undrawn));
     else if (state === "failed") this.cover("failed", () => failure(this.feed.error, () => this.open()));
