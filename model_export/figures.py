@@ -50,9 +50,7 @@ def scenes_of_mixtures(tagger: "Tagger", folder: Path, chunks: list[int]) -> lis
             raise MixtureSetError(f"{folder} has chunks 0 to {len(weak) - 1}, not {chunk}")
         samples = weak.waveforms[chunk].astype(np.float32) / np.float32(32_768)
         active = truth.active[chunk]
-        edges = frame_edges(
-            len(active), card.hop_s, card.n_fft / 2 / card.sample_rate, len(samples) / card.sample_rate
-        )
+        edges = frame_edges(len(active), card.hop_s, card.first_s, len(samples) / card.sample_rate)
         events = [
             Event(tag, float(onset), float(offset), 1.0)
             for column, tag in enumerate(truth.tags)

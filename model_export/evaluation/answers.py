@@ -159,7 +159,7 @@ def answer(bundle: Bundle, folder: Path, limit: int | None = None, name: str | N
         attention=np.concatenate([out.attention for out in outputs]),
         localization=np.concatenate([out.localization for out in outputs])[:, :, scored],
         hop_s=card.hop_s,
-        first_s=card.n_fft / 2 / card.sample_rate,
+        first_s=card.first_s,
         duration_s=samples / card.sample_rate,
     )
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from pydantic import TypeAdapter, ValidationError
 
 from service.engine.errors import BundleError
+from service.engine.windows import Grid
 
 SCHEMA_VERSION = 1
 METADATA_KEY = "attloc"
@@ -117,13 +118,23 @@ class ModelCard:
         return self.hop / self.sample_rate
 
     @property
+    def first_s(self) -> float:
+        """Seconds from a waveform's start to the centre of its first frame."""
+        return self.n_fft / 2 / self.sample_rate
+
+    @property
     def window_samples(self) -> int:
         """Samples of one model window."""
         return round(self.window_seconds * self.sample_rate)
 
+    @property
+    def grid(self) -> Grid:
+        """How recordings are framed and windowed for it."""
+        return Grid.of(self.n_fft, self.hop, self.window_samples)
+
     def frames(self, samples: int) -> int:
         """Frames of a waveform of so many samples: whole frames only, nothing padded."""
-        return max(0, (samples - self.n_fft) // self.hop + 1)
+        return self.grid.frames(samples)
 
     def to_json(self) -> str:
         """The document as stored in the graph."""

@@ -19,7 +19,6 @@ from service.engine.card import ModelCard
 from service.engine.cuts import best_cut
 from service.engine.stitcher import Stitcher
 from service.engine.unfolding import Unfolding
-from service.engine.windows import Grid
 
 Infer = Callable[[NDArray[np.float32]], Outputs]
 
@@ -103,10 +102,10 @@ class Listener:
         """
         self._card = card
         self._infer = infer
-        self._grid = Grid.of(card.n_fft, card.hop, card.window_samples)
+        self._grid = card.grid
         self._columns = [index for index, label in enumerate(card.labels) if label.scored]
         self._codes = tuple(card.labels[index].code for index in self._columns)
-        self._first_s = card.n_fft / 2 / card.sample_rate
+        self._first_s = card.first_s
         # A file's windows lie a step apart; so many of ours go into a step.
         self._per_step = max(1, round(self._grid.step_frames * card.hop_s / hop_s))
         self._segment_frames = max(1, round(segment_s / card.hop_s))

@@ -6,7 +6,6 @@ import numpy as np
 
 from service.engine.bundle import Bundle
 from service.engine.cpus import usable_cpus
-from service.engine.windows import Grid
 
 _LARGEST_CPU_GROUP = 4
 # On a GPU a run takes little longer for 32 windows than for one: the recurrent layers go frame by frame. What
@@ -65,8 +64,7 @@ def _on_gpu(workers: int | None) -> Policy:
 
 
 def _on_cpu(bundle: Bundle, workers: int | None) -> Policy:
-    card = bundle.card
-    window = Grid.of(card.n_fft, card.hop, card.window_samples).window_samples
+    window = bundle.card.grid.window_samples
     sizes = tuple(range(1, bundle.largest_equal_batch(_LARGEST_CPU_GROUP, window) + 1))
     return Policy(workers or usable_cpus(), _SMALLEST_QUEUE, sizes, grouped_samples=window)
 
@@ -77,7 +75,6 @@ def _roomy(policy: Policy) -> int:
 
 def warm_up(bundle: Bundle, policy: Policy) -> None:
     """Run every batch size once, so that no recording pays for the first run of a shape."""
-    card = bundle.card
-    samples = Grid.of(card.n_fft, card.hop, card.window_samples).window_samples
+    samples = bundle.card.grid.window_samples
     for size in policy.sizes:
         bundle.run(np.zeros((size, samples), np.float32))

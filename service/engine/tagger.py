@@ -28,7 +28,7 @@ from service.engine.policy import policy_for, warm_up
 from service.engine.remarks import remarks_on
 from service.engine.scheduler import Scheduler
 from service.engine.stitcher import Stitcher
-from service.engine.windows import Grid, Window
+from service.engine.windows import Window
 
 
 class Tagger:
@@ -54,7 +54,7 @@ class Tagger:
         self._decoders = decoders
         self._observer = observer or Silent()
         card = bundle.card
-        self._grid = Grid.of(card.n_fft, card.hop, card.window_samples)
+        self._grid = card.grid
         self._columns = [index for index, label in enumerate(card.labels) if label.scored]
         self._codes = tuple(card.labels[index].code for index in self._columns)
 
@@ -317,7 +317,7 @@ class Tagger:
         card, labels = self.bundle.card, len(self._codes)
         return Curves(
             hop_s=card.hop_s,
-            first_s=card.n_fft / 2 / card.sample_rate,
+            first_s=card.first_s,
             labels=self._codes,
             attention=curves[:, 0],
             localization=curves[:, 1 : 1 + labels],

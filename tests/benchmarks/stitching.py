@@ -25,7 +25,6 @@ from model_export.metrics import (
 from service.engine.bundle import Bundle
 from service.engine.events import decode_all
 from service.engine.stitcher import blend, crossfade
-from service.engine.windows import Grid
 
 _TOGETHER = 3
 _CUT_FRAMES = 57
@@ -43,7 +42,7 @@ def main() -> None:
     card = bundle.card
     tags = [label.code for label in card.labels if label.scored]
     columns = [index for index, label in enumerate(card.labels) if label.scored]
-    grid = Grid.of(card.n_fft, card.hop, card.window_samples)
+    grid = card.grid
     step = waveforms.shape[1] // card.hop  # frames from chunk to chunk
     curves: dict[bool, list[NDArray[np.float32]]] = {False: [], True: []}
     active = []
@@ -74,8 +73,7 @@ def main() -> None:
 def measure(bundle: Bundle, tags: list[str], curves: NDArray[np.float32], active: NDArray[np.bool_]) -> str:
     """A row of figures; curves and active: (recordings, frames, tags)."""
     card = bundle.card
-    first_s = card.n_fft / 2 / card.sample_rate
-    edges = (np.arange(curves.shape[1] + 1) - 0.5) * card.hop_s + first_s
+    edges = (np.arange(curves.shape[1] + 1) - 0.5) * card.hop_s + card.first_s
     seconds = float(edges[-1])
     areas = [roc_auc(active[:, :, i].ravel(), curves[:, :, i].ravel()) for i in range(len(tags))]
     counts = np.zeros((3, len(tags), 3), np.int64)
@@ -84,7 +82,7 @@ def measure(bundle: Bundle, tags: list[str], curves: NDArray[np.float32], active
         found = decode_all(
             recording,
             hop_s=card.hop_s,
-            first_s=first_s,
+            first_s=card.first_s,
             duration_s=seconds,
             labels=tuple(tags),
             decoders=card.events,
