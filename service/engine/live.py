@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from service.engine.analysis import Analysis, Chunk, Curves, Event
 from service.engine.bundle import Outputs
 from service.engine.card import ModelCard
+from service.engine.columns import Columns
 from service.engine.cuts import best_cut
 from service.engine.stitcher import Stitcher
 from service.engine.unfolding import Unfolding
@@ -72,11 +73,11 @@ class News:
 
 @dataclass(frozen=True, slots=True)
 class _Scores:
-    """One regular window's tags, (labels,)."""
+    """One regular window's scores, by label code."""
 
     start_frame: int
     end_frame: int
-    tags: NDArray[np.float32]
+    scores: dict[str, float]
 
 
 class Listener:
@@ -103,9 +104,7 @@ class Listener:
         self._card = card
         self._infer = infer
         self._grid = card.grid
-        self._columns = [index for index, label in enumerate(card.labels) if label.scored]
-        self._codes = tuple(card.labels[index].code for index in self._columns)
-        self._first_s = card.first_s
+        self._columns = Columns.of(card)
         # A file's windows lie a step apart; so many of ours go into a step.
         self._per_step = max(1, round(self._grid.step_frames * card.hop_s / hop_s))
         self._segment_frames = max(1, round(segment_s / card.hop_s))
@@ -122,11 +121,10 @@ class Listener:
         self._settled = 0  # frames that nothing will change
         self._told = 0  # frames of which the settled curves were given
         self._kept = 0  # frames that are in segments
-        self._unfolding = Unfolding(self._codes, card.events, hop_s=card.hop_s, first_s=self._first_s)
+        self._unfolding = Unfolding(self._columns.codes, card.events, hop_s=card.hop_s, first_s=card.first_s)
         self._events: list[Event] = []
         self._decoded_at: tuple[int, int, int] | None = None  # begin, settled and shown of `_events`
-        width = 1 + 2 * len(self._codes)
-        self._regular, self._every = Stitcher(width), Stitcher(width)
+        self._regular, self._every = Stitcher(len(self._columns)), Stitcher(len(self._columns))
         self._scores: list[_Scores] = []
 
     def push(self, samples: NDArray[np.float32]) -> News:
@@ -193,19 +191,12 @@ class Listener:
         self._note(0, answer, regular=False)
 
     def _note(self, start: int, answer: Outputs, *, regular: bool) -> None:
-        rows = np.concatenate(
-            [
-                answer.attention[0, :, np.newaxis],
-                answer.localization[0][:, self._columns],
-                answer.presence[0][:, self._columns],
-            ],
-            axis=1,
-        )
+        rows = self._columns.rows(answer)
         self._every.add(start, rows)
         self._shown = max(self._shown, start + len(rows))
         if regular:
             self._regular.add(start, rows)
-            self._scores.append(_Scores(start, start + len(rows), answer.tags[0, self._columns]))
+            self._scores.append(_Scores(start, start + len(rows), self._columns.scores(answer)))
 
     def _news(self, shown: int, *, ended: bool) -> News:
         curves = None
@@ -251,7 +242,7 @@ class Listener:
         if at == self._decoded_at and not ended:
             return self._events
         self._events = self._unfolding.decode(
-            self._rows(self._unfolding.needed, self._shown)[:, 1 + len(self._codes) :],
+            self._columns.presence(self._rows(self._unfolding.needed, self._shown)),
             settled=self._settled,
             duration_s=self._time(self._shown, ended=ended),
         )
@@ -263,18 +254,8 @@ class Listener:
         return np.concatenate([self._regular.mean(start, settled), self._every.mean(settled, end)])
 
     def _curves(self, start: int) -> Curves:
-        return self._as_curves(self._rows(start, self._shown), self._first_s + start * self._card.hop_s)
-
-    def _as_curves(self, rows: NDArray[np.float32], first_s: float) -> Curves:
-        labels = len(self._codes)
-        return Curves(
-            hop_s=self._card.hop_s,
-            first_s=first_s,
-            labels=self._codes,
-            attention=rows[:, 0],
-            localization=rows[:, 1 : 1 + labels],
-            presence=rows[:, 1 + labels :],
-        )
+        first_s = self._card.first_s + start * self._card.hop_s
+        return self._columns.curves(self._rows(start, self._shown), first_s)
 
     def _segment(self, end: int, events: Iterable[Event], *, ended: bool) -> Segment:
         begins_s, ends_s = self._time(self._kept), self._time(end, ended=ended)
@@ -283,12 +264,12 @@ class Listener:
             Chunk(
                 max(0.0, self._time(each.start_frame) - begins_s),
                 min(self._time(each.end_frame), ends_s) - begins_s,
-                dict(zip(self._codes, each.tags.tolist(), strict=True)),
+                each.scores,
             )
             for each in scores
         )
-        best = {code: max(chunk.scores[code] for chunk in chunks) for code in self._codes}
-        first_s = self._first_s + self._kept * self._card.hop_s - begins_s
+        best = {code: max(chunk.scores[code] for chunk in chunks) for code in self._columns.codes}
+        first_s = self._card.first_s + self._kept * self._card.hop_s - begins_s
         hop, until = self._grid.hop, None if ended else end
         samples = self._samples[(self._kept - self._base) * hop : until and (until - self._base) * hop]
         analysis = Analysis(
@@ -296,10 +277,10 @@ class Listener:
             sample_rate=self._card.sample_rate,
             channels=1,
             scores=best,
-            active={code: best[code] >= self._card.tag_thresholds[code] for code in self._codes},
+            active={code: score >= self._card.tag_thresholds[code] for code, score in best.items()},
             chunks=chunks,
             events=tuple(_within(events, begins_s, ends_s)),
-            curves=self._as_curves(self._regular.mean(self._kept, end).copy(), first_s),
+            curves=self._columns.curves(self._regular.mean(self._kept, end).copy(), first_s),
         )
         return Segment(begins_s, samples, analysis)
 
@@ -312,7 +293,7 @@ class Listener:
             for event in events
             if event.onset_s < ends_s < event.offset_s + self._margin * hop_s
         ]
-        earliest = min((int((onset - self._first_s) / hop_s) for onset in onsets), default=end)
+        earliest = min((int((onset - self._card.first_s) / hop_s) for onset in onsets), default=end)
         self._kept = end
         self._unfolding.drop(max(min(earliest, end) - self._margin, end - round(_MEMORY_S / hop_s)))
         rows = min(end, self._unfolding.needed)
@@ -329,7 +310,7 @@ class Listener:
         """Where a frame begins; the first one begins with the sound, and after the last comes its end."""
         if ended and frame == self._frames:
             return (self._base * self._grid.hop + len(self._samples)) / self._card.sample_rate
-        return 0.0 if frame == 0 else self._first_s + (frame - 0.5) * self._card.hop_s
+        return 0.0 if frame == 0 else self._card.first_s + (frame - 0.5) * self._card.hop_s
 
 
 def _within(events: Iterable[Event], begins_s: float, ends_s: float) -> Iterable[Event]:

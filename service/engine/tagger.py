@@ -14,9 +14,10 @@ from typing import BinaryIO, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from service.engine.analysis import Analysis, Chunk, Curves
+from service.engine.analysis import Analysis, Chunk
 from service.engine.audio import MAX_AMPLITUDE, AudioFormat, Levels, Limits, Recording
 from service.engine.bundle import Bundle, Device, Outputs
+from service.engine.columns import Columns
 from service.engine.deadline import Deadline
 from service.engine.decoders import Decoders
 from service.engine.errors import AbandonedError, DeadlineError, UnusableAudioError
@@ -53,10 +54,8 @@ class Tagger:
         self.limits = limits
         self._decoders = decoders
         self._observer = observer or Silent()
-        card = bundle.card
-        self._grid = card.grid
-        self._columns = [index for index, label in enumerate(card.labels) if label.scored]
-        self._codes = tuple(card.labels[index].code for index in self._columns)
+        self._grid = bundle.card.grid
+        self._columns = Columns.of(bundle.card)
 
     @classmethod
     def open(
@@ -253,13 +252,12 @@ class Tagger:
         answers: Iterator[tuple[Window, Outputs]],
     ) -> Analysis:
         rate, hop = self.bundle.card.sample_rate, self.bundle.card.hop
-        stitcher = Stitcher(1 + 2 * len(self._codes))
+        stitcher = Stitcher(len(self._columns))
         chunks: list[Chunk] = []
         for window, outputs in answers:
-            stitcher.add(window.start_frame, self._packed(outputs))
+            stitcher.add(window.start_frame, self._columns.rows(outputs))
             onset = window.start_frame * hop / rate
-            scores = dict(zip(self._codes, outputs.tags[0, self._columns].tolist(), strict=True))
-            chunks.append(Chunk(onset, onset + len(window.samples) / rate, scores))
+            chunks.append(Chunk(onset, onset + len(window.samples) / rate, self._columns.scores(outputs)))
         begun = time.perf_counter()
         duration_s = levels.frames / form.sample_rate
         if not chunks:
@@ -280,8 +278,8 @@ class Tagger:
         card = self.bundle.card
         if len(chunks) == 1:
             chunks = [Chunk(0.0, duration_s, chunks[0].scores)]
-        curves = self._unpacked(stitcher.mean())
-        scores = {code: max(chunk.scores[code] for chunk in chunks) for code in self._codes}
+        curves = self._columns.curves(stitcher.mean())
+        scores = {code: max(chunk.scores[code] for chunk in chunks) for code in curves.labels}
         events = decode_all(
             curves.presence,
             hop_s=curves.hop_s,
@@ -295,33 +293,11 @@ class Tagger:
             sample_rate=form.sample_rate,
             channels=form.channels,
             scores=scores,
-            active={code: scores[code] >= card.tag_thresholds[code] for code in self._codes},
+            active={code: score >= card.tag_thresholds[code] for code, score in scores.items()},
             chunks=tuple(chunks),
             events=tuple(events),
             curves=curves,
             warnings=remarks_on(form, levels, card.sample_rate),
-        )
-
-    def _packed(self, outputs: Outputs) -> NDArray[np.float32]:
-        """Attention, localization and presence of the scored labels side by side: (frames, 1 + 2 labels)."""
-        return np.concatenate(
-            [
-                outputs.attention[0, :, np.newaxis],
-                outputs.localization[0][:, self._columns],
-                outputs.presence[0][:, self._columns],
-            ],
-            axis=1,
-        )
-
-    def _unpacked(self, curves: NDArray[np.float32]) -> Curves:
-        card, labels = self.bundle.card, len(self._codes)
-        return Curves(
-            hop_s=card.hop_s,
-            first_s=card.first_s,
-            labels=self._codes,
-            attention=curves[:, 0],
-            localization=curves[:, 1 : 1 + labels],
-            presence=curves[:, 1 + labels :],
         )
 
 
