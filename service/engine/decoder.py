@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from service.engine import errors
 from service.engine.audio import AudioFormat, Levels, Limits
 from service.engine.deadline import Deadline, ensure_wanted
+from service.engine.decoder_messages import END, ERROR, FORMAT, JOB, LAST, STOP
 from service.engine.errors import AudioError, CorruptAudioError, DeadlineError, UnavailableError
 
 _log = logging.getLogger(__name__)
@@ -28,7 +29,6 @@ TICK_S = 0.1  # how often who waits looks whether its client left
 
 _KEPT_ENVIRONMENT = ("PATH", "PYTHONPATH", "LD_LIBRARY_PATH", "LANG")  # no keys, no database URLs
 _MAX_MESSAGE = 64 << 20
-_LAST_ANSWERS = (b"E", b"X", b"S")
 _EXIT_S = 1.0  # from hanging up to being gone
 _START_S = 30.0  # an interpreter and its imports, on a machine that has much else to do
 
@@ -108,7 +108,7 @@ class Decoder:
         """Send a job."""
         self.at_rest = False
         with contextlib.suppress(OSError):  # it died just now: seen when its answer is awaited
-            socket.send_fds(self._socket, [b"J"], [descriptor])
+            socket.send_fds(self._socket, [JOB], [descriptor])
             self.answers.send_bytes(json.dumps({"rate": rate, "limits": asdict(limits)}).encode())
 
     def stop(self, patience_s: float) -> None:
@@ -118,9 +118,9 @@ class Decoder:
         """
         until = time.monotonic() + patience_s
         with contextlib.suppress(OSError, EOFError):
-            self._socket.send(b"S")
+            self._socket.send(STOP)
             while not self.at_rest and self.answers.poll(max(0.0, until - time.monotonic())):
-                self.at_rest = self.answers.recv_bytes(_MAX_MESSAGE)[:1] in _LAST_ANSWERS
+                self.at_rest = self.answers.recv_bytes(_MAX_MESSAGE)[:1] in LAST
 
     def end(self) -> int:
         """Kill it where it still runs; its exit status, negative for a signal."""
@@ -148,7 +148,7 @@ class DecodedRecording:
         self._cancelled = cancelled
         self._left_s = limits.max_decode_s
         kind, payload = self._receive()
-        if kind != b"F":
+        if kind != FORMAT:
             raise CorruptAudioError(f"the decoder began with {kind!r}")
         self.format = AudioFormat(**json.loads(bytes(payload)))
         self.levels = Levels()
@@ -159,7 +159,7 @@ class DecodedRecording:
         """Mono at the model's rate, (samples,) float32, about a second a piece."""
         while True:
             kind, payload = self._receive()
-            if kind == b"E":
+            if kind == END:
                 for name, value in json.loads(bytes(payload)).items():
                     setattr(self.levels, name, value)
                 self._decoder.at_rest = True
@@ -179,7 +179,7 @@ class DecodedRecording:
             raise CorruptAudioError("the decoder died on this file") from error
         self._left_s -= time.monotonic() - begun
         kind, payload = bytes(message[:1]), message[1:]
-        if kind == b"X":
+        if kind == ERROR:
             self._decoder.at_rest = True
             name, text = json.loads(bytes(payload))
             raise _error(name, text)

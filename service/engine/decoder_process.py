@@ -2,11 +2,6 @@
 
 Started by `service.engine.decoders`, one recording at a time over the socket on its standard input. It
 imports nothing of the model, and gives up its right to files, memory and time beyond what it needs.
-
-A job is one byte that carries the file's descriptor, then a JSON document. The answers are told by their
-first byte: `F` the format, `B` a block of mono float32, `E` the end with the levels, `X` an error, `S`
-that it stopped because one more byte from the server said that nobody wants the rest. `R`, once and before
-the first job, says that it takes files.
 """
 
 import json
@@ -20,11 +15,10 @@ from typing import Any
 import soundfile
 
 from service.engine.audio import AudioFormat, Limits, MonoStream
+from service.engine.decoder_messages import BLOCK, END, ERROR, FORMAT, READY, STOPPED
 from service.engine.errors import AudioError, CorruptAudioError
 from service.engine.ogg import MAGIC as OGG
 from service.engine.ogg import check_ogg
-
-READY, FORMAT, BLOCK, END, ERROR, STOPPED = b"R", b"F", b"B", b"E", b"X", b"S"
 
 _MEMORY = 512 << 20  # bytes beyond what the process holds before its first file
 _BITS = {"PCM_S8": 8, "PCM_16": 16, "PCM_24": 24}  # of a FLAC's samples, by libsndfile's word
