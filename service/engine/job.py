@@ -27,7 +27,7 @@ class Task:
         return self.outputs is not None or self.error is not None
 
 
-class Counter(Protocol):
+class WindowQueue(Protocol):
     """What a job needs of the scheduler that admitted it."""
 
     lock: threading.Lock
@@ -52,7 +52,7 @@ class Job:
 
     def __init__(
         self,
-        scheduler: Counter,
+        scheduler: WindowQueue,
         slots: int,
         windows: int,
         deadline: float | None,
