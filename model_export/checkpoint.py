@@ -51,7 +51,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
             for name, value in stored["state_dict"].items()
             if name.startswith(PREFIX)
         }
-    except Exception as error:  # what unpickling meets in foreign bytes it may end in anything
+    except Exception as error:  # foreign bytes make unpickling raise anything
         # PyTorch's own is half a page long, and of bytes that are none it advises to run what they hold.
         text = "not to be unpickled" if isinstance(error, UnpicklingError) else f"{error}".partition("\n")[0]
         told = f"{type(error).__name__}: {text}"

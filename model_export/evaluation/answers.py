@@ -28,6 +28,8 @@ FULL_SCALE = np.float32(32768)
 class Answers:
     """Everything the figures are computed from.
 
+    Where the graph is calibrated, `tags` and `presence` are the probabilities that it makes of O'' and O'(t).
+
     Attributes:
         folder: of the set.
         name: what reports call it.

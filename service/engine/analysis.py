@@ -23,7 +23,7 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """One model window and its chunk-level scores O'' (Eq. 8), by label code, in [0, 1]."""
+    """One model window and its chunk-level scores (from O'' of Eq. 8), by label code, in [0, 1]."""
 
     onset_s: float
     offset_s: float
@@ -40,7 +40,7 @@ class Curves:
         labels: codes of the scored labels, in the order of the last axis below.
         attention: (frames,) float32 in [0, 1], Z_att of Eq. 3.
         localization: (frames, labels) float32 in [0, 1], Z_loc of Eq. 6.
-        presence: (frames, labels) float32 in [0, 1], O' of Eq. 7.
+        presence: (frames, labels) float32 in [0, 1], from O' of Eq. 7.
     """
 
     hop_s: float

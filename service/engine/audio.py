@@ -113,7 +113,7 @@ class Recording(Protocol):
     levels: Levels
 
     def blocks(self) -> Iterator[NDArray[np.float32]]:
-        """Mono at the model's rate, (samples,) float32 a piece, about a second each.
+        """Mono at the model's rate, (samples,) float32 a piece, a few seconds each at most.
 
         Raises:
             AudioError: whatever is found wrong on the way.

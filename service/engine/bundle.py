@@ -26,6 +26,8 @@ _OUTPUTS = {"tags": 2, "attention": 2, "localization": 3, "presence": 3}  # name
 class Outputs:
     """What the graph answers for a batch of equally long waveforms, each in [0, 1].
 
+    A graph that was calibrated answers probabilities, which it makes of O'' and O'.
+
     Attributes:
         tags: (batch, labels) float32, O'' of Eq. 8.
         attention: (batch, frames) float32, Z_att of Eq. 3.
