@@ -24,10 +24,10 @@ from service.api.openapi import inference_body, refusals, tells
 from service.api.render import json_response
 from service.api.schemas import InferenceDocument, InferenceModel, InferenceServer
 from service.api.state import Phase, Service, service_of
-from service.api.tensors import DATATYPE, INPUT, OUTPUTS, Asked, read_request, write_answer
+from service.api.tensors import DATATYPE, Asked, read_request, write_answer
 from service.api.upload import Pace, pieces
 from service.api.watch import Watch
-from service.engine.bundle import Bundle
+from service.engine.bundle import INPUT, Bundle
 from service.engine.deadline import Deadline
 from service.engine.tagger import Tagger
 
@@ -76,14 +76,21 @@ async def metadata(request: Request, name: ModelName) -> Response:
     """Names, types and shapes of the model's inputs and outputs; -1 is any length."""
     bundle = _named(request, name)
     labels = len(bundle.card.labels)
-    shapes = {"tags": [-1, labels], "attention": [-1, -1]} | {each: [-1, -1, labels] for each in OUTPUTS[2:]}
+    shapes = {
+        "tags": [-1, labels],
+        "attention": [-1, -1],
+        "localization": [-1, -1, labels],
+        "presence": [-1, -1, labels],
+    }
     return json_response(
         {
             "name": name,
             "versions": [bundle.version],
             "platform": "onnxruntime_onnx",
             "inputs": [{"name": INPUT, "datatype": DATATYPE, "shape": [-1, -1]}],
-            "outputs": [{"name": each, "datatype": DATATYPE, "shape": shapes[each]} for each in OUTPUTS],
+            "outputs": [
+                {"name": each, "datatype": DATATYPE, "shape": shape} for each, shape in shapes.items()
+            ],
         }
     )
 

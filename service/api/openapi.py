@@ -8,7 +8,9 @@ from fastapi.responses import JSONResponse
 
 from service.api.problems import MEDIA_TYPE
 from service.api.schemas import Problem
+from service.api.tensors import DATATYPE
 from service.api.upload import OTHER_TYPES, RAW_TYPES
+from service.engine.bundle import INPUT
 
 router = APIRouter(include_in_schema=False)
 
@@ -101,8 +103,8 @@ def inference_body() -> dict[str, Any]:
         "type": "object",
         "required": ["name", "datatype", "shape"],
         "properties": {
-            "name": {"const": "waveform"},
-            "datatype": {"const": "FP32"},
+            "name": {"const": INPUT},
+            "datatype": {"const": DATATYPE},
             "shape": {
                 "type": "array",
                 "items": {"type": "integer", "minimum": 1},

@@ -4,7 +4,7 @@ A binary body is the JSON document, its length given by `Inference-Header-Conten
 bytes of the binary tensors in the order of the document, little-endian.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -12,10 +12,9 @@ import orjson
 from numpy.typing import NDArray
 
 from service.api.errors import MalformedBodyError
-from service.engine.bundle import Outputs
+from service.engine.bundle import INPUT, Outputs
 
-INPUT = "waveform"
-OUTPUTS = ("tags", "attention", "localization", "presence")
+OUTPUTS = tuple(each.name for each in fields(Outputs))
 DATATYPE = "FP32"
 # Objects, lists and members. A request has a few dozen, and a list for each waveform of a nested batch; a
 # document of nothing else takes twenty times its size in memory, and most of a second to read.

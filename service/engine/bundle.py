@@ -18,7 +18,7 @@ Device = Literal["auto", "cpu", "cuda"]
 CPU = "CPUExecutionProvider"
 CUDA = "CUDAExecutionProvider"
 
-_INPUT = "waveform"
+INPUT = "waveform"
 _OUTPUTS = {"tags": 2, "attention": 2, "localization": 3, "presence": 3}  # name: rank
 
 
@@ -108,7 +108,7 @@ class Bundle:
         Args:
             waveforms: (batch, samples) float32 at the model's rate, full scale 1, at least one frame.
         """
-        return Outputs(*self._session.run(list(_OUTPUTS), {_INPUT: waveforms}))
+        return Outputs(*self._session.run(list(_OUTPUTS), {INPUT: waveforms}))
 
     def self_test(self) -> None:
         """Run the vector stored in the graph and check the answer and its shapes.
@@ -191,8 +191,8 @@ def _check_signature(session: Any, path: Path) -> None:
     inputs = {node.name: (node.type, len(node.shape)) for node in session.get_inputs()}
     outputs = {node.name: (node.type, len(node.shape)) for node in session.get_outputs()}
     wanted = {name: ("tensor(float)", rank) for name, rank in _OUTPUTS.items()}
-    if inputs != {_INPUT: ("tensor(float)", 2)}:
-        raise BundleError(f"{path} takes {inputs}, not {_INPUT!r} of two float32 axes (batch, samples)")
+    if inputs != {INPUT: ("tensor(float)", 2)}:
+        raise BundleError(f"{path} takes {inputs}, not {INPUT!r} of two float32 axes (batch, samples)")
     missing = {name: signature for name, signature in wanted.items() if outputs.get(name) != signature}
     if missing:
         raise BundleError(f"{path} gives {outputs}, not {missing}")
