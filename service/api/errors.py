@@ -1,7 +1,6 @@
 """What can be wrong with a request, beside its audio: the HTTP branch of the one tree of errors."""
 
 from dataclasses import dataclass
-from typing import Any
 
 from service.engine.errors import AttLocError
 
@@ -83,8 +82,3 @@ class QuotaError(RequestError):
 
 class ClientGoneError(RequestError):
     """The client closed the connection; nobody reads an answer."""
-
-
-def problem_member(complaint: Complaint) -> dict[str, Any]:
-    """A complaint as a member of `errors`."""
-    return {"in": complaint.location, "name": complaint.name, "detail": complaint.detail}

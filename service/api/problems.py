@@ -74,9 +74,9 @@ def document_of(error: Exception, instance: str) -> dict[str, Any]:
     if isinstance(error, engine.UnavailableError | api.QuotaError):
         more["retry_after"] = round(max(0.0, error.retry_after_s), 3)
     if isinstance(error, api.InvalidRequestError):
-        more["errors"] = [api.problem_member(each) for each in error.complaints]
+        more["errors"] = [_member(each) for each in error.complaints]
     elif status == 422:
-        more["errors"] = [api.problem_member(api.Complaint("body", "file", str(error)))]
+        more["errors"] = [_member(api.Complaint("body", "file", str(error)))]
     return _document(status, slug, title, str(error), instance, **more)
 
 
@@ -156,6 +156,10 @@ def _lookup(error: Exception) -> tuple[int, str, str]:
         if ancestor in PROBLEMS:
             return PROBLEMS[ancestor]
     return 500, "internal", "Internal error"
+
+
+def _member(complaint: api.Complaint) -> dict[str, str]:
+    return {"in": complaint.location, "name": complaint.name, "detail": complaint.detail}
 
 
 def _document(status: int, slug: str, title: str, detail: str, instance: str, **more: Any) -> dict[str, Any]:
