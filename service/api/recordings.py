@@ -7,7 +7,7 @@ from pydantic import Field
 
 from service.api import render
 from service.api.errors import NotFoundError
-from service.api.include import Resolution
+from service.api.include import Parts, Resolution
 from service.api.openapi import heeds, refusals, tells
 from service.api.queries import QueryModel
 from service.api.schemas import RecordingDocument
@@ -62,11 +62,8 @@ def _recording(
     if matches(if_none_match, headers["etag"]):
         return Response(status_code=304, headers=headers)
     thresholds = Thresholds.parse(query.threshold)
-    curves = known.analysis.curves
-    shown = curves if query.resolution is None else curves.coarsened(query.resolution)
-    document: dict[str, Any] = render.stored(
-        known, service.names, shown if query.include == "curves" else None
-    )
+    curves = Parts.parse(query.include).shown(known.analysis.curves, query.resolution)
+    document: dict[str, Any] = render.stored(known, service.names, curves)
     if thresholds:
         document["events"] = render.events(
             thresholds.applied(known.analysis, bundle.card).events, service.names
