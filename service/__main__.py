@@ -153,8 +153,7 @@ def archive(
     try:
         tag_archive(request, settings)
     except AttLocError as error:
-        typer.echo(f"attloc: {error}", err=True)
-        raise typer.Exit(2) from None
+        _give_up(error)
     except KeyboardInterrupt:
         typer.echo("attloc: interrupted; the same command goes on from here", err=True)
         raise typer.Exit(130) from None
