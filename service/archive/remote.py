@@ -77,13 +77,9 @@ class Remote:
 
 def because(error: Exception) -> str:
     """One line of what a protocol's library says; each has errors of its own."""
-    said = getattr(error, "strerror", None) or str(error)
-    line = next(iter(str(said).splitlines()), "")[:300]
-    return (
-        line
-        if isinstance(error, OSError) and getattr(error, "strerror", None)
-        else f"{type(error).__name__}: {line}"
-    )
+    reason = getattr(error, "strerror", None)
+    line = next(iter(str(reason or error).splitlines()), "")[:300]
+    return line if reason and isinstance(error, OSError) else f"{type(error).__name__}: {line}"
 
 
 def _walk(system: Any, root: str) -> Iterator[Entry]:

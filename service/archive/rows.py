@@ -18,16 +18,16 @@ _DECIMALS = 4  # of the curves, as POST /tag gives them
 def rows_of(findings: Sequence[Finding], schema: Schema) -> pa.Table:
     """One row a finding, in their order, with `schema.findings`."""
     columns: dict[str, pa.Array] = {
-        "recording": _column([each.name for each in findings], pa.string()),
-        "sha256": _column([each.sha256 for each in findings], pa.string()),
-        "bytes": _column([each.size for each in findings], pa.int64()),
-        "stamp": _column([each.stamp for each in findings], pa.string()),
-        "kind": _column([each.kind for each in findings], pa.string()),
-        "reason": _column([each.reason for each in findings], pa.string()),
+        "recording": pa.array([each.name for each in findings], pa.string()),
+        "sha256": pa.array([each.sha256 for each in findings], pa.string()),
+        "bytes": pa.array([each.size for each in findings], pa.int64()),
+        "stamp": pa.array([each.stamp for each in findings], pa.string()),
+        "kind": pa.array([each.kind for each in findings], pa.string()),
+        "reason": pa.array([each.reason for each in findings], pa.string()),
     }
     analyses = [each.analysis for each in findings]
     for field in schema.recording_fields:
-        columns[field.name] = _column(
+        columns[field.name] = pa.array(
             [None if each is None else _of_recording(each, field.name) for each in analyses], field.type
         )
     events = [None if each is None else each.events for each in analyses]
@@ -66,10 +66,6 @@ def _of_recording(analysis: Analysis, column: str) -> Any:
     if column == "warnings":
         return list(analysis.warnings)
     return getattr(analysis, column)
-
-
-def _column(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
-    return pa.array(values, kind)
 
 
 def _lists(
