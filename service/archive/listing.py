@@ -11,7 +11,7 @@ from service.archive.entry import Entry
 from service.archive.errors import ArchiveError
 from service.archive.names import is_remote, path_of, path_of_name
 from service.archive.remote import Remote
-from service.archive.tree import Identity, entry_of, identity_of, lies_in, walk
+from service.archive.tree import Inode, entry_of, inode_of, lies_in, walk
 
 
 def list_recordings(
@@ -56,19 +56,19 @@ class _Folder:
     """
 
     def __init__(self, path: Path | None) -> None:
-        self._identity: Identity | None = None
+        self._inode: Inode | None = None
         if path is not None:
             with contextlib.suppress(OSError):  # not there yet
-                self._identity = identity_of(str(path))
+                self._inode = inode_of(str(path))
         self._known: dict[str, bool] = {}
 
     def __contains__(self, name: str) -> bool:
-        if self._identity is None or is_remote(name):
+        if self._inode is None or is_remote(name):
             return False
         folder = os.path.dirname(path_of_name(name))  # noqa: PTH120 - a Path for each of millions is not free
         known = self._known.get(folder)
         if known is None:
-            known = self._known[folder] = lies_in(folder, self._identity)
+            known = self._known[folder] = lies_in(folder, self._inode)
         return known
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from service.archive.entry import Entry
 from service.archive.names import name_of
 
-Identity = tuple[int, int]  # of a folder, whatever it is called: device and inode
+Inode = tuple[int, int]  # of a folder, whatever it is called: device and inode
 
 
 def stamp_of(status: os.stat_result) -> str:
@@ -27,17 +27,17 @@ def entry_of(path: str) -> Entry:
     return Entry(name_of(path), status.st_size, stamp_of(status))
 
 
-def identity_of(folder: str) -> Identity:
+def inode_of(folder: str) -> Inode:
     """What tells a folder from all others; `OSError` if it is not there."""
     status = os.stat(folder)  # noqa: PTH116
     return status.st_dev, status.st_ino
 
 
-def lies_in(folder: str, other: Identity) -> bool:
+def lies_in(folder: str, other: Inode) -> bool:
     """Whether a folder is another one or somewhere under it, whatever links and mounts led to it."""
     try:
         real = Path(folder).resolve()
-        return any(identity_of(str(each)) == other for each in (real, *real.parents))
+        return any(inode_of(str(each)) == other for each in (real, *real.parents))
     except OSError:
         return False
 
@@ -48,18 +48,18 @@ def walk(root: Path) -> Iterator[Entry]:
     Links to files are followed. Links to folders are not: they may lead round in circles, and what they
     lead to has a name of its own.
     """
-    folders: list[tuple[str, tuple[Identity, ...]]] = [(str(root), ())]
+    folders: list[tuple[str, tuple[Inode, ...]]] = [(str(root), ())]
     while folders:
         folder, above = folders.pop()
         try:
-            identity = identity_of(folder)
-            if identity in above:  # mounted into itself
+            inode = inode_of(folder)
+            if inode in above:  # mounted into itself
                 yield Entry(name_of(folder), fault="a folder that contains itself")
                 continue
             with os.scandir(folder) as children:
                 for child in children:
                     if child.is_dir(follow_symlinks=False):
-                        folders.append((child.path, (*above, identity)))
+                        folders.append((child.path, (*above, inode)))
                     elif not (child.is_symlink() and Path(child.path).is_dir()):
                         yield entry_of(child.path)
         except OSError as error:
