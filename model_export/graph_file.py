@@ -29,8 +29,13 @@ def embed(card: ModelCard, path: Path) -> None:
     del model.metadata_props[:]
     onnx.helper.set_model_props(model, {METADATA_KEY: card.to_json()})
     model.producer_name = "attloc"
+    put(path, model.SerializeToString())
+
+
+def put(path: Path, content: bytes) -> None:
+    """Write a file that appears whole, or takes the place of the one that is there at once."""
     with NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as draft:
-        draft.write(model.SerializeToString())
+        draft.write(content)
     Path(draft.name).chmod(0o644)
     Path(draft.name).replace(path)
 

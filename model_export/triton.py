@@ -11,11 +11,10 @@ to cut there, and its answers to be stitched: Triton serves the graph, not the w
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 
 import onnx
 
-from model_export.graph_file import read_card
+from model_export.graph_file import load_graph, put, read_card
 from service.engine.card import ModelCard
 from service.engine.errors import BundleError
 
@@ -37,13 +36,13 @@ def write_entry(graph: Path, repository: Path, version: int = 1, max_batch: int 
         BundleError: no graph of ours, or one that does not take batches.
     """
     card = read_card(graph)
-    text = configuration(onnx.load(graph, load_external_data=False), card, max_batch)
+    text = configuration(load_graph(graph), card, max_batch)
     entry = repository / card.name
     (entry / str(version)).mkdir(parents=True, exist_ok=True)
     # The configuration last: a server that polls the folder never sees one without its files.
-    _put(entry / str(version) / "model.onnx", graph.read_bytes())
-    _put(entry / "labels.txt", "".join(f"{label.code}\n" for label in card.labels).encode())
-    _put(entry / "config.pbtxt", text.encode())
+    put(entry / str(version) / "model.onnx", graph.read_bytes())
+    put(entry / "labels.txt", "".join(f"{label.code}\n" for label in card.labels).encode())
+    put(entry / "config.pbtxt", text.encode())
     return entry
 
 
@@ -112,10 +111,3 @@ def _listed(messages: Sequence[str]) -> str:
 def _quoted(text: str) -> str:
     """A string of the text format, which escapes as JSON does."""
     return json.dumps(text)
-
-
-def _put(path: Path, content: bytes) -> None:
-    with NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as draft:
-        draft.write(content)
-    Path(draft.name).chmod(0o644)
-    Path(draft.name).replace(path)
