@@ -18,35 +18,34 @@ from model_export.graph_file import load_graph, put, read_card
 from service.engine.card import ModelCard
 from service.engine.errors import BundleError
 
-MAX_BATCH = 32
+VERSION = "1"  # the folder; Triton serves the highest
+MAX_BATCH = 32  # waveforms that Triton may put into one run
 MAX_DELAY_US = 2000  # as long as a GPU's worker of our own service waits for a batch to fill
 TYPES: dict[int, str] = {onnx.TensorProto.FLOAT: "TYPE_FP32"}
 
 
-def write_entry(graph: Path, repository: Path, version: int = 1, max_batch: int = MAX_BATCH) -> Path:
+def write_entry(graph: Path, repository: Path) -> Path:
     """Add a graph to a model repository, or put it in the place of what was there; the entry's folder.
 
     Args:
         graph: an exported .onnx file.
         repository: the folder that `tritonserver --model-repository` names; made if need be.
-        version: number of the version's folder; Triton serves the highest.
-        max_batch: most waveforms that Triton may put into one run.
 
     Raises:
         BundleError: no graph of ours, or one that does not take batches.
     """
     card = read_card(graph)
-    text = configuration(load_graph(graph), card, max_batch)
+    text = configuration(load_graph(graph), card)
     entry = repository / card.name
-    (entry / str(version)).mkdir(parents=True, exist_ok=True)
+    (entry / VERSION).mkdir(parents=True, exist_ok=True)
     # The configuration last: a server that polls the folder never sees one without its files.
-    put(entry / str(version) / "model.onnx", graph.read_bytes())
+    put(entry / VERSION / "model.onnx", graph.read_bytes())
     put(entry / "labels.txt", "".join(f"{label.code}\n" for label in card.labels).encode())
     put(entry / "config.pbtxt", text.encode())
     return entry
 
 
-def configuration(model: onnx.ModelProto, card: ModelCard, max_batch: int = MAX_BATCH) -> str:
+def configuration(model: onnx.ModelProto, card: ModelCard) -> str:
     """The text of config.pbtxt.
 
     Raises:
@@ -60,7 +59,7 @@ def configuration(model: onnx.ModelProto, card: ModelCard, max_batch: int = MAX_
     return f"""\
 name: {_quoted(card.name)}
 backend: "onnxruntime"
-max_batch_size: {max_batch}
+max_batch_size: {MAX_BATCH}
 input [
 {_listed(inputs)}
 ]
@@ -78,7 +77,7 @@ parameters {{ key: "inter_op_thread_count" value: {{ string_value: "1" }} }}
 # execution accelerator's, where the backend overrides it as soon as there is any other parameter.
 parameters {{ key: "cudnn_conv_algo_search" value: {{ string_value: "1" }} }}
 model_warmup [
-{_listed([_warm_up(batch, card.window_samples) for batch in (1, max_batch)])}
+{_listed([_warm_up(batch, card.window_samples) for batch in (1, MAX_BATCH)])}
 ]
 """
 

@@ -10,7 +10,6 @@ from model_export.data.corpus import SAMPLE_RATE, AudioBank, Source
 from model_export.data.styles import EventLaw
 
 FADE = SAMPLE_RATE // 100  # 10 ms at the borders of an active region
-LEAST_ACTIVE = SAMPLE_RATE // 10
 
 
 @dataclass(frozen=True, slots=True)

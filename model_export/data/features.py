@@ -18,7 +18,7 @@ from model_export.data.mixture_set import WeakSet
 from model_export.frontend import FrontEnd
 
 BLOCK = 64
-
+_LOOKED_AT = 4000  # chunks, about, from which the statistics are
 
 Features = NDArray[np.float16] | NDArray[np.float32]
 
@@ -55,7 +55,7 @@ def cached_features(chunks: WeakSet, frontend: FrontEnd) -> Features:
 
 
 def statistics(
-    features: Sequence[Features], kind: Literal["bands", "unit"] = "bands", most: int = 4000
+    features: Sequence[Features], kind: Literal["bands", "unit"] = "bands"
 ) -> tuple[Tensor, Tensor]:
     """Mean and standard deviation of each band, each (mels,), over evenly spaced chunks of all sets.
 
@@ -63,10 +63,9 @@ def statistics(
         features: of each set, (chunks, frames, mels).
         kind: "unit" gives means of 0 and everywhere the root mean square of all values, so that dividing by
             it changes the unit and nothing else.
-        most: about how many chunks to look at.
     """
     total = sum(map(len, features))
-    step = max(1, total // most)
+    step = max(1, total // _LOOKED_AT)
     sample = np.concatenate([values[::step].reshape(-1, values.shape[2]) for values in features]).astype(
         np.float64
     )

@@ -4,7 +4,6 @@ import hashlib
 import hmac
 import re
 import secrets
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -107,6 +106,6 @@ def digest_of(secret: str) -> str:
     return hashlib.sha256(secret.encode("utf-8", "surrogateescape")).hexdigest()
 
 
-def new_key(random: Callable[[int], str] = secrets.token_urlsafe) -> str:
+def new_key() -> str:
     """A fresh key of 256 random bits, recognizable by its beginning where it leaks."""
-    return f"attloc_{random(32)}"
+    return f"attloc_{secrets.token_urlsafe(32)}"

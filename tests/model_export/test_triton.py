@@ -48,12 +48,6 @@ def test_dims_are_what_the_graph_answers(tiny_graph: Path, tmp_path: Path) -> No
     assert outputs["presence"] == [-1, 8]
 
 
-def test_a_second_version_stands_beside_the_first(tiny_graph: Path, tmp_path: Path) -> None:
-    write_entry(tiny_graph, tmp_path)
-    entry = write_entry(tiny_graph, tmp_path, version=2)
-    assert {path.parent.name for path in entry.rglob("model.onnx")} == {"1", "2"}
-
-
 def test_a_graph_of_one_batch_is_refused(tiny_graph: Path) -> None:
     fixed = helper.make_tensor_value_info("waveform", TensorProto.FLOAT, [1, "samples"])
     model = helper.make_model(helper.make_graph([], "fixed", [fixed], []))
