@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from model_export.options import TRAIN, VALIDATION, Replicates
 from service.engine.errors import AttLocError
 
 if TYPE_CHECKING:
@@ -264,10 +265,10 @@ def register(app: typer.Typer) -> None:
         suite: Annotated[str, typer.Argument(help="systems, ablations, attention or a JSON file")],
         train_sets: Annotated[
             list[Path], typer.Option("--train", help="folder of mixtures to learn from; repeatable")
-        ] = [Path("data/train-standard"), Path("data/train-hard")],  # noqa: B006
+        ] = TRAIN,
         validation_sets: Annotated[
             list[Path], typer.Option("--validation", help="folder of mixtures to compare on; repeatable")
-        ] = [Path(f"data/validation-{style}") for style in ("standard", "hard", "shifted")],  # noqa: B006
+        ] = VALIDATION,
         test_sets: Annotated[
             list[Path] | None, typer.Option("--test", help="folder to report on besides; repeatable")
         ] = None,
@@ -284,7 +285,7 @@ def register(app: typer.Typer) -> None:
             int, typer.Option(min=1, help="parts of a run; a broken one goes on from its last")
         ] = 4,
         jobs: Annotated[int, typer.Option(min=1, help="runs at a time, each with its own threads")] = 1,
-        replicates: Annotated[int, typer.Option(min=1, help="bootstrap resamplings")] = 1000,
+        replicates: Replicates = 1000,
         start_from: Annotated[
             Path | None, typer.Option(help="begin with the weights of a checkpoint or of an exported graph")
         ] = None,

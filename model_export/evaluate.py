@@ -7,22 +7,20 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from model_export.options import (
+    DEFAULT_MODEL,
+    DEFAULT_SILENCED,
+    DEFAULT_SOURCES,
+    TEST,
+    VALIDATION,
+    Model,
+    Replicates,
+    Silenced,
+    Sources,
+)
+
 if TYPE_CHECKING:
     from model_export.evaluation.report import Extent
-
-Model = Annotated[Path, typer.Option(help="exported graph")]
-DEFAULT_MODEL = Path("weights/att_loc_cgrnn.onnx")
-STYLES = ("standard", "hard", "shifted")
-VALIDATION = [Path(f"data/validation-{style}") for style in STYLES]
-Sources = Annotated[
-    Path, typer.Option(help="table of the corpus' recordings, for rows by speaker; left out if missing")
-]
-DEFAULT_SOURCES = Path("data/corpus/sources.csv")
-Silenced = Annotated[
-    int, typer.Option(min=0, help="chunks a set on which the attention's faithfulness is tried")
-]
-DEFAULT_SILENCED = 50
-TEST = [Path(f"data/test-{style}") for style in STYLES[:2]]
 
 
 def evaluate_sets(
@@ -117,7 +115,7 @@ def register(app: typer.Typer) -> None:
                 help="instead: folder with fold1_evaluate.csv and results_fold1.csv of DCASE 2016 Task 4"
             ),
         ] = None,
-        replicates: Annotated[int, typer.Option(min=1, help="bootstrap resamplings")] = 1000,
+        replicates: Replicates = 1000,
         seed: Annotated[int, typer.Option(help="of the bootstrap")] = 0,
         silenced: Silenced = DEFAULT_SILENCED,
         sources: Sources = DEFAULT_SOURCES,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import numpy as np
 import typer
 
-from model_export.evaluate import DEFAULT_MODEL
+from model_export.options import DEFAULT_MODEL, Model
 
 if TYPE_CHECKING:
     from model_export.drawing import Scene
@@ -70,7 +70,7 @@ def register(app: typer.Typer) -> None:
         recording: Annotated[Path, typer.Argument(help="audio file, or folder of mixtures with --chunk")],
         out: Annotated[Path, typer.Option(help="picture to write: .png, .svg, .pdf")] = Path("figure.png"),
         chunk: Annotated[int, typer.Option(min=0, help="of a folder of mixtures, drawn with its truth")] = 0,
-        model: Annotated[Path, typer.Option(help="exported graph")] = DEFAULT_MODEL,
+        model: Model = DEFAULT_MODEL,
     ) -> None:
         """Draw a recording's spectrogram with events, localization, presence and attention."""
         from model_export.drawing import draw
@@ -89,7 +89,7 @@ def register(app: typer.Typer) -> None:
         out: Annotated[Path, typer.Option(help="picture to write")] = Path("page.png"),
         count: Annotated[int, typer.Option(min=1, help="chunks")] = 10,
         seed: Annotated[int, typer.Option(help="of the choice of chunks")] = 0,
-        model: Annotated[Path, typer.Option(help="exported graph")] = DEFAULT_MODEL,
+        model: Model = DEFAULT_MODEL,
     ) -> None:
         """Draw some chunks of a set on a page, what was found beside the truth."""
         from model_export.data.mixture_set import read_weak_set

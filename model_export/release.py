@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from model_export.evaluate import (
+from model_export.evaluate import calibrate_on, evaluate_sets, extent_of
+from model_export.options import (
     DEFAULT_MODEL,
     DEFAULT_SILENCED,
     DEFAULT_SOURCES,
     TEST,
     VALIDATION,
+    Model,
+    Replicates,
     Silenced,
     Sources,
-    calibrate_on,
-    evaluate_sets,
-    extent_of,
 )
 from service.engine.errors import BundleError
 
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from model_export.evaluation.report import Extent
 
 CARD = "MODEL_CARD.md"  # beside its graph
-Model = Annotated[Path, typer.Option(help="exported graph")]
 Discussion = Annotated[
     Path | None,
     typer.Option(help="Markdown for the model card, on what goes wrong; else discussion.md beside the graph"),
@@ -200,7 +199,7 @@ def register(app: typer.Typer) -> None:
         note: Annotated[
             list[str] | None, typer.Option(help="sentence on the recipe for the model card; repeatable")
         ] = None,
-        replicates: Annotated[int, typer.Option(min=1, help="bootstrap resamplings")] = 1000,
+        replicates: Replicates = 1000,
         seed: Annotated[int, typer.Option(help="of the bootstrap")] = 0,
         silenced: Silenced = DEFAULT_SILENCED,
         sources: Sources = DEFAULT_SOURCES,

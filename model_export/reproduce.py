@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from model_export.options import Replicates
+
 if TYPE_CHECKING:
     from model_export.config import TrainConfig
     from model_export.data.chime_home import ChimeHome
@@ -250,7 +252,7 @@ def register(app: typer.Typer) -> None:
         batch_size: Annotated[int | None, typer.Option(min=1)] = None,
         seed: Annotated[int | None, typer.Option()] = None,
         threads: Annotated[int | None, typer.Option(min=1)] = None,
-        replicates: Annotated[int, typer.Option(min=1, help="bootstrap resamplings")] = 1000,
+        replicates: Replicates = 1000,
     ) -> None:
         """Put the paper's Tables 2 and 3 beside our own, from CHiME-Home itself.
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from model_export.options import TRAIN, VALIDATION
 from service.engine.errors import AttLocError
 
 if TYPE_CHECKING:
@@ -257,11 +258,11 @@ def register(app: typer.Typer) -> None:
         train_sets: Annotated[
             list[Path],
             typer.Option("--train", exists=True, help="folder of mixtures to learn from; repeatable"),
-        ] = [Path("data/train-standard"), Path("data/train-hard")],  # noqa: B006
+        ] = TRAIN,
         validation_sets: Annotated[
             list[Path],
             typer.Option("--validation", exists=True, help="folder of mixtures to select by; repeatable"),
-        ] = [Path(f"data/validation-{style}") for style in ("standard", "hard", "shifted")],  # noqa: B006
+        ] = VALIDATION,
         out: Annotated[Path, typer.Option(help="folder of the run")] = Path("runs/att_loc_cgrnn"),
         config: Annotated[Path | None, typer.Option(help="JSON file of other TrainConfig fields")] = None,
         # Defaults are those of `TrainConfig`, which a file may change; a test holds these texts against them.
