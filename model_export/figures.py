@@ -48,7 +48,7 @@ def scenes_of_mixtures(tagger: "Tagger", folder: Path, chunks: list[int]) -> lis
     for chunk in chunks:
         if not 0 <= chunk < len(weak):
             raise MixtureSetError(f"{folder} has chunks 0 to {len(weak) - 1}, not {chunk}")
-        samples = weak.waveforms[chunk].astype(np.float32) / np.float32(32_768)
+        (samples,) = weak.samples(slice(chunk, chunk + 1))
         active = truth.active[chunk]
         edges = frame_edges(len(active), card.hop_s, card.first_s, len(samples) / card.sample_rate)
         events = [

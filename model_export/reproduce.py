@@ -91,7 +91,7 @@ def run_trial(config: "TrainConfig", trial: Trial, sets: Path, out: Path, progre
     import numpy as np
 
     from model_export.data.mixture_set import read_weak_set
-    from model_export.evaluation.chunk_scores import chunk_scores
+    from model_export.evaluation.outputs import outputs_of
     from model_export.export import Trained, export
     from model_export.train import train
     from service.engine.bundle import Bundle
@@ -105,7 +105,8 @@ def run_trial(config: "TrainConfig", trial: Trial, sets: Path, out: Path, progre
     best = train(config, folders, [sets / trial.select], out, progress=progress)
     graph = out / "best.onnx"
     export(Trained.read(best), graph, batches=(1, 2))
-    np.save(scores, chunk_scores(Bundle.load(graph, device="cpu"), read_weak_set(sets / trial.test)))
+    answers = outputs_of(Bundle.load(graph, device="cpu"), read_weak_set(sets / trial.test))
+    np.save(scores, np.concatenate([each.tags for each in answers]))
     done.write_text(wanted, encoding="utf-8")
     return scores
 

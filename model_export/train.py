@@ -97,12 +97,8 @@ def train(
     codes = [label.code for label in config.labels]
     frontend = build_frontend(config.frontend)
     sets = {path: read_weak_set(path) for path in [*train_sets, *validation_sets]}
-    for path, chunks in sets.items():
-        if chunks.manifest["sample_rate"] != config.frontend.sample_rate:
-            raise MixtureSetError(
-                f"{path} is at {chunks.manifest['sample_rate']} Hz, the front-end at "
-                f"{config.frontend.sample_rate}"
-            )
+    for chunks in sets.values():
+        chunks.ensure_rate(config.frontend.sample_rate, "the front-end")
     check_one_length(sets[path] for path in train_sets)
     if not any(label.scored for label in config.labels):
         raise MixtureSetError("none of the labels is scored: there is nothing to select by or to report")

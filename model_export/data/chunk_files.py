@@ -14,12 +14,11 @@ from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from model_export.data.mixture_set import begin_set, shares_text, write_manifest
+from model_export.data.mixture_set import FULL_SCALE, begin_set, shares_text, write_manifest
 from model_export.data.shards import ShardMember
 from service.engine.errors import AttLocError
 
 SEPARATOR = ";"
-_FULL_SCALE = 32768
 
 
 class RecordingError(AttLocError):
@@ -112,8 +111,8 @@ def write_set(
     shape = (len(chunks), round(seconds * sample_rate))
     waveforms = open_memmap(out / "waveforms.npy", mode="w+", dtype=np.int16, shape=shape)
     for row, chunk in enumerate(tqdm(chunks, out.name, unit="chunk", disable=None)):
-        scaled = load_chunk(chunk.path, chunk.start_s, seconds, sample_rate) * _FULL_SCALE
-        waveforms[row] = scaled.round().clip(-_FULL_SCALE, _FULL_SCALE - 1)
+        scaled = load_chunk(chunk.path, chunk.start_s, seconds, sample_rate) * FULL_SCALE
+        waveforms[row] = scaled.round().clip(-FULL_SCALE, FULL_SCALE - 1)
     waveforms.flush()
     with (out / "labels.csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)

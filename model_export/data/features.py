@@ -40,7 +40,7 @@ def cached_features(chunks: WeakSet, frontend: FrontEnd) -> Features:
     precision = np.float16 if frontend.config.log else np.float32
     features: np.memmap[Any, Any] | None = None
     for start in tqdm(range(0, len(chunks), BLOCK), f"features of {chunks.path.name}", unit="batch"):
-        block = torch.from_numpy(chunks.waveforms[start : start + BLOCK].astype(np.float32) / 32768.0)
+        block = torch.from_numpy(chunks.samples(slice(start, start + BLOCK)))
         with torch.inference_mode():
             computed = frontend.compressed(block).numpy()
         if features is None:

@@ -33,6 +33,8 @@ from model_export.data.labels import SILENCE
 from model_export.data.mixtures import PlacedEvent
 from service.engine.errors import AttLocError
 
+FULL_SCALE = 32768  # of the waveforms
+
 # Keys of the manifest.
 TAUGHT = "taught"
 DIGEST = "digest"
@@ -72,6 +74,17 @@ class WeakSet:
         """A digest of the waveforms: the manifest's, or computed where a set made by hand tells none."""
         told = self.manifest.get(DIGEST)
         return str(told["waveforms"]) if told else _digest(self.path / _WAVEFORMS)
+
+    def samples(self, chunks: slice) -> NDArray[np.float32]:
+        """(chunks, samples) float32, full scale 1, of some of them."""
+        return self.waveforms[chunks].astype(np.float32) / np.float32(FULL_SCALE)
+
+    def ensure_rate(self, sample_rate: int, of: str) -> None:
+        """Raise `MixtureSetError` where the set is at another rate than `of`, hertz."""
+        if self.manifest["sample_rate"] != sample_rate:
+            raise MixtureSetError(
+                f"{self.path} is at {self.manifest['sample_rate']} Hz, {of} at {sample_rate}"
+            )
 
     def targets(self, codes: Sequence[str], soft: bool = False) -> NDArray[np.float32]:
         """(chunks, labels) float32, one where the chunk has the label.

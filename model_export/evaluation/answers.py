@@ -8,20 +8,17 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from model_export.data.features import BLOCK, cached_features
 from model_export.data.mixture_set import MixtureSetError, Truth, read_truth, read_weak_set
 from model_export.data.set_names import names_of
+from model_export.evaluation.outputs import outputs_of
 from model_export.frontend import FrontEnd
 from model_export.metrics import frame_edges
 from service.engine.analysis import Event
 from service.engine.bundle import Bundle
 from service.engine.card import EventDecoder
 from service.engine.events import decode
-
-_BATCH = 2  # pairs run fastest on a CPU
-FULL_SCALE = np.float32(32768)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,20 +133,13 @@ def answer(bundle: Bundle, folder: Path, limit: int | None = None, name: str | N
     name = name or folder.name
     weak = read_weak_set(folder)
     truth = read_truth(folder) if (folder / "truth.npz").exists() else None
-    if weak.manifest["sample_rate"] != card.sample_rate:
-        raise MixtureSetError(
-            f"{folder} is at {weak.manifest['sample_rate']} Hz, the graph at {card.sample_rate}"
-        )
+    weak.ensure_rate(card.sample_rate, "the graph")
     codes = [label.code for label in card.labels]
     scored = [column for column, label in enumerate(card.labels) if label.scored]
     labels = tuple(codes[column] for column in scored)
-    waveforms = weak.waveforms[:limit]
-    samples = waveforms.shape[1]
+    samples = weak.waveforms.shape[1]
     active = None if truth is None else _active(truth, folder, labels, card.frames(samples))[:limit]
-    outputs = [
-        bundle.run(waveforms[start : start + _BATCH].astype(np.float32) / FULL_SCALE)
-        for start in tqdm(range(0, len(waveforms), _BATCH), name, unit="pair", disable=None)
-    ]
+    outputs = list(outputs_of(bundle, weak, limit, name))
     return Answers(
         folder=folder,
         name=name,

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from model_export.data.mixture_set import read_weak_set
-from model_export.evaluation.answers import FULL_SCALE, Answers
+from model_export.evaluation.answers import Answers
 from model_export.metrics import Interval, bootstrap
 from service.engine.bundle import Bundle
 
@@ -79,11 +79,11 @@ def faithfulness_curves(
     least = np.array([thresholds[label] for label in answers.labels], dtype=np.float32)
     told = answers.present & (answers.tags >= least)  # (chunks, labels)
     chosen = np.flatnonzero(told.any(axis=1))[:limit]
-    waveforms = read_weak_set(answers.folder).waveforms
+    weak = read_weak_set(answers.folder)
     random = np.random.default_rng(seed)
     left: dict[Order, list[NDArray[np.float64]]] = {order: [] for order in ORDERS}
     for chunk in tqdm(chosen.tolist(), f"{answers.name} silenced", unit="chunk", disable=None):
-        waveform = waveforms[chunk].astype(np.float32) / FULL_SCALE
+        (waveform,) = weak.samples(slice(chunk, chunk + 1))
         rising = np.argsort(answers.attention[chunk], kind="stable")
         orders: dict[Order, NDArray[np.intp]] = {
             "most": rising[::-1],
