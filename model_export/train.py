@@ -71,24 +71,21 @@ def train(
     import lightning
     import numpy as np
     import torch
-    from lightning.pytorch.callbacks import Callback, LearningRateMonitor, ModelCheckpoint, WeightAveraging
-    from lightning.pytorch.loggers import TensorBoardLogger
     from lightning.pytorch.utilities import rank_zero_only
 
-    from model_export.averaging import warmed_average
     from model_export.checkpoint import BEGUN_KEY
     from model_export.data.features import FeatureSet, cached_features, statistics
     from model_export.data.loading import ChunkData, balancing
     from model_export.data.mixture_set import MixtureSetError, check_one_length, read_weak_set
     from model_export.data.set_names import names_of
-    from model_export.epoch_log import EpochLog
     from model_export.fit_gmm import fit_gmm
     from model_export.models.gmm import GMM
     from model_export.models.registry import build_frontend
-    from model_export.module import SELECTED_BY, TaggerModule
+    from model_export.module import TaggerModule
     from model_export.precision import fastest_precision
     from model_export.resuming import check_same_run
     from model_export.starting_point import adopt, provenance, read_trained
+    from model_export.trainer import trainer_of
 
     precision = fastest_precision() if config.precision == "auto" else config.precision
     config = replace(config, precision=precision)  # so that the checkpoint names it
@@ -126,17 +123,8 @@ def train(
             f"a batch of {config.batch_size} is not shared evenly by {devices * nodes} processes"
         )
     held_back = [sets[path].targets(codes) for path in validation_sets]
-    lacking = [
-        f"no chunk to {use} has {', '.join(absent)}"
-        for use, of in (("learn from", targets), ("select by", held_back))
-        if of and (absent := without_example(config.labels, of))
-    ]
     selecting = any(can_select(config.labels, of) for of in held_back)
-    if validation_sets and not selecting:
-        lacking.append(
-            "the last epoch counts as the best, for no set to select by has chunks with and without a label"
-        )
-    if lacking:
+    if lacking := what_lacks(config.labels, targets, held_back):
         rank_zero_only(typer.echo)(f"warning: {'; '.join(lacking)}", err=True)
     data = ChunkData(
         training,
@@ -158,41 +146,33 @@ def train(
         start = read_trained(start_from)
         adopt(module.tagger, config, start, anew)
         module.data[BEGUN_KEY] = provenance(start_from, start, anew)
-
-    checkpoints = [ModelCheckpoint(out, "best", save_last=True, enable_version_counter=False)]
-    if selecting:
-        # `save_last` would keep what was saved last, the best epoch: a resumed run would go back to it.
-        checkpoints = [
-            ModelCheckpoint(out, "best", SELECTED_BY, mode="min", enable_version_counter=False),
-            ModelCheckpoint(out, Path(LAST).stem, enable_version_counter=False),
-        ]
-    on_gpu = torch.cuda.is_available()
-    log = EpochLog(out / "epochs.jsonl")
-    callbacks: list[Callback] = [*checkpoints, LearningRateMonitor(), log]
-    if config.ema_decay:
-        # Beside the weights: left to itself Lightning averages on the CPU, and each step waits for copies.
-        where = "cuda" if on_gpu else None
-        callbacks.append(WeightAveraging(where, multi_avg_fn=warmed_average(config.ema_decay)))
-    several = devices * nodes > 1
-    trainer = lightning.Trainer(
-        accelerator="gpu" if on_gpu else "cpu",
-        devices=devices,
-        num_nodes=nodes,
-        strategy="ddp" if several else "auto",
-        use_distributed_sampler=False,  # our own know their shares
-        sync_batchnorm=several and on_gpu,
-        precision=precision,
-        max_epochs=config.epochs,
-        gradient_clip_val=config.gradient_norm,
-        logger=TensorBoardLogger(out, name="", version=""),
-        callbacks=callbacks,
-        enable_progress_bar=progress,
-        enable_model_summary=False,
-        num_sanity_val_steps=0,
-        log_every_n_steps=50,
+    trainer = trainer_of(
+        config, out, precision, selecting=selecting, progress=progress, devices=devices, nodes=nodes
     )
     trainer.fit(module, data, ckpt_path=last if resumed else None)
     return out / BEST
+
+
+def what_lacks(
+    labels: "Sequence[Label]", targets: "list[NDArray[np.float32]]", held_back: "list[NDArray[np.float32]]"
+) -> list[str]:
+    """What a run should be warned of, in words.
+
+    Args:
+        labels: of the columns.
+        targets: of each training set, (chunks, labels) in [0, 1].
+        held_back: likewise of each validation set.
+    """
+    lacking = [
+        f"no chunk to {use} has {', '.join(absent)}"
+        for use, of in (("learn from", targets), ("select by", held_back))
+        if of and (absent := without_example(labels, of))
+    ]
+    if held_back and not any(can_select(labels, of) for of in held_back):
+        lacking.append(
+            "the last epoch counts as the best, for no set to select by has chunks with and without a label"
+        )
+    return lacking
 
 
 def without_example(labels: "Sequence[Label]", targets: "list[NDArray[np.float32]]") -> list[str]:
