@@ -69,38 +69,57 @@ def standings(
             of_seed = {number: _rates(seeds[number], chunks) for number in set(again.tolist())}
             drawn[name].append(np.mean([of_seed[number] for number in again.tolist()], axis=0))
     everything = [np.arange(size) for size in sizes]
-    found = {}
-    of_reference = np.nanmean([_rates(result, everything) for result in results[reference]])
-    drawn_reference = _means(drawn[reference])
-    for name, seeds in results.items():
-        rates = np.array([_rates(result, everything) for result in seeds])  # (seeds, sets, labels)
-        resampled = np.array(drawn[name])  # (replicates, sets, labels)
-        value = float(np.nanmean(rates))
-        areas = np.array([np.mean([result.frame_auc.mean() for result in sets_]) for sets_ in seeds])
-        precisions = np.array([np.nanmean([_precisions(result) for result in sets_]) for sets_ in seeds])
-        spread = len(seeds) > 1
-        found[name] = Standing(
-            seeds=len(seeds),
-            eer=_interval(value, _means(drawn[name])),
-            eer_spread=float(np.nanmean(rates, axis=(1, 2)).std(ddof=1)) if spread else float("nan"),
+    rates = {name: np.array([_rates(of, everything) for of in seeds]) for name, seeds in results.items()}
+    means = {name: _means(of) for name, of in drawn.items()}
+    return {
+        name: _standing(
+            seeds,
+            sets,
+            rates[name],
+            np.array(drawn[name]),
             relative=_interval(
-                _ratio(np.float64(value), of_reference) - 1, _ratio(_means(drawn[name]), drawn_reference) - 1
+                _ratio(np.nanmean(rates[name]), np.nanmean(rates[reference])) - 1,
+                _ratio(means[name], means[reference]) - 1,
             ),
-            by_label={
-                label: _interval(float(np.nanmean(rates[:, :, column])), _means(resampled[:, :, column]))
-                for column, label in enumerate(seeds[0][0].labels)
-            },
-            by_set={
-                of: _interval(float(np.nanmean(rates[:, row])), _means(resampled[:, row]))
-                for row, of in enumerate(sets)
-            },
-            mean_ap=float(precisions.mean()),
-            mean_ap_spread=float(precisions.std(ddof=1)) if spread else float("nan"),
-            frame_auc=float(areas.mean()),
-            frame_auc_spread=float(areas.std(ddof=1)) if spread else float("nan"),
-            attention_auc=float(np.mean([[result.attention_auc for result in sets_] for sets_ in seeds])),
         )
-    return found
+        for name, seeds in results.items()
+    }
+
+
+def _standing(
+    seeds: Sequence[Sequence[Result]],
+    sets: Sequence[str],
+    rates: NDArray[np.float64],
+    drawn: NDArray[np.float64],
+    relative: Interval,
+) -> Standing:
+    """Of one configuration, its rates (seeds, sets, labels), those drawn (replicates, sets, labels)."""
+    areas = np.array([np.mean([result.frame_auc.mean() for result in of_seed]) for of_seed in seeds])
+    precisions = np.array([np.nanmean([_precisions(result) for result in of_seed]) for of_seed in seeds])
+    return Standing(
+        seeds=len(seeds),
+        eer=_interval(float(np.nanmean(rates)), _means(drawn)),
+        eer_spread=_spread(np.nanmean(rates, axis=(1, 2))),
+        relative=relative,
+        by_label={
+            label: _interval(float(np.nanmean(rates[:, :, column])), _means(drawn[:, :, column]))
+            for column, label in enumerate(seeds[0][0].labels)
+        },
+        by_set={
+            of: _interval(float(np.nanmean(rates[:, row])), _means(drawn[:, row]))
+            for row, of in enumerate(sets)
+        },
+        mean_ap=float(precisions.mean()),
+        mean_ap_spread=_spread(precisions),
+        frame_auc=float(areas.mean()),
+        frame_auc_spread=_spread(areas),
+        attention_auc=float(np.mean([[result.attention_auc for result in of_seed] for of_seed in seeds])),
+    )
+
+
+def _spread(of_seeds: NDArray[np.float64]) -> float:
+    """Standard deviation over the seeds; NaN with one."""
+    return float(of_seeds.std(ddof=1)) if len(of_seeds) > 1 else float("nan")
 
 
 def _rates(sets: Sequence[Result], chunks: Sequence[NDArray[np.intp]]) -> NDArray[np.float64]:
