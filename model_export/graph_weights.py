@@ -14,7 +14,7 @@ from torch import Tensor
 from model_export.calibration import Calibration
 from model_export.checkpoint import Checkpoint
 from model_export.config import ConfigError, TrainConfig
-from model_export.graph_file import read_card
+from model_export.graph_file import load_graph, read_card
 from model_export.models.calibrated import served
 from model_export.models.waveform_tagger import WaveformTagger
 from model_export.parity import check_parity, lengths, waveforms
@@ -37,7 +37,7 @@ def read_graph(path: Path) -> Checkpoint:
     card = read_card(path)
     config = config_of(card, path)
     tagger = WaveformTagger.build(config.frontend, config.network).eval()
-    found = dict(_weights(onnx.load(path).graph))
+    found = dict(_weights(load_graph(path).graph))
     wanted = tagger.state_dict()
     if lacking := sorted(name for name in wanted if name not in found):
         raise BundleError(f"{path} holds no weights {', '.join(lacking)}")
