@@ -1,5 +1,6 @@
 """When the sounds occur: figures of the presence curves and of the events decoded from them."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -116,18 +117,18 @@ def localization_figures(
 
         return bootstrap(figures, chunks, replicates, seed)
 
-    segments, segment_rate = _segments(truth, found, answers.duration_s, COARSE_S)
-    fine, fine_rate = _segments(truth, found, answers.duration_s, FINE_S)
-    segment, fine_segment = f1s(segments), f1s(fine)
-    event = f1s(
-        [[event_counts(t, f) for t, f in zip(*pair, strict=True)] for pair in zip(truth, found, strict=True)]
-    )
-    intersection = f1s(
-        [
-            [intersection_counts(t, f) for t, f in zip(*pair, strict=True)]
-            for pair in zip(truth, found, strict=True)
-        ]
-    )
+    def counted(count: Callable[[Spans, Spans], Counts]) -> list[list[Counts]]:
+        """For each chunk, for each label."""
+        return [[count(*pair) for pair in zip(*of, strict=True)] for of in zip(truth, found, strict=True)]
+
+    def rate(errors: NDArray[np.int64]) -> Interval:
+        """Of (chunks, 4) errors of all labels together."""
+        return bootstrap(lambda index: [error_rate(errors[index].sum(axis=0))], chunks, replicates, seed)[0]
+
+    coarse, coarse_errors = _segments(truth, found, answers.duration_s, COARSE_S)
+    fine, fine_errors = _segments(truth, found, answers.duration_s, FINE_S)
+    segment, fine_segment = f1s(coarse), f1s(fine)
+    event, intersection = f1s(counted(event_counts)), f1s(counted(intersection_counts))
     areas = _frame_areas(answers, min(replicates, _FRAME_REPLICATES), seed)
     smooth = _smoothed(answers, decoders)
     edges = [answers.edges] * chunks
@@ -148,12 +149,8 @@ def localization_figures(
         mean_fine_segment_f1=fine_segment[-1],
         mean_event_f1=event[-1],
         mean_intersection_f1=intersection[-1],
-        segment_error_rate=bootstrap(
-            lambda index: [error_rate(segment_rate[index].sum(axis=0))], chunks, replicates, seed
-        )[0],
-        fine_segment_error_rate=bootstrap(
-            lambda index: [error_rate(fine_rate[index].sum(axis=0))], chunks, replicates, seed
-        )[0],
+        segment_error_rate=rate(coarse_errors),
+        fine_segment_error_rate=rate(fine_errors),
         psds_1=psds(truth, smooth, edges, FAST_REACTION),
         psds_2=psds(truth, smooth, edges, NO_CONFUSION),
     )
