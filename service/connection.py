@@ -58,10 +58,13 @@ class Connection(ReaderWatch, HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Read on, unless what came before was refused."""
+        """Read on, unless what came before was refused.
+
+        Only a request ends the time for which an idle connection is kept: what else comes after an answer, an
+        empty line or a body that nobody read, would leave the connection without any.
+        """
         if self._refused:
             return
-        self._unset_keepalive_if_required()
         if self._head_timer is not None:
             self._head_bytes += len(data)
         unread = False
@@ -81,11 +84,13 @@ class Connection(ReaderWatch, HttpToolsProtocol):
         super().on_message_begin()
         # How much of this piece came before, the parser does not tell. The pieces after it are counted.
         self._head_bytes = 0
+        self._unset_keepalive_if_required()
         self._await_head()
 
     def on_headers_complete(self) -> None:
         """The application takes over, but for what asks for another protocol."""
         self._head_came()
+        self._unset_keepalive_if_required()  # once more: the answer to the request before may have set it
         self._head_bytes = len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
         if self._head_bytes > MAX_HEAD_BYTES:
             raise HeadTooLargeError

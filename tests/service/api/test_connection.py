@@ -183,6 +183,44 @@ def test_a_body_that_is_no_http_is_refused_in_place_of_its_answer() -> None:
     asyncio.run(scene())
 
 
+@pytest.mark.parametrize("body", [b"", b"ten bytes."])
+def test_what_comes_behind_an_answer_does_not_keep_the_connection_for_ever(body: bytes) -> None:
+    async def answering(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 204, "headers": []})
+        await send({"type": "http.response.body"})
+
+    async def scene() -> None:
+        connection, _ = made(answering)
+        connection.data_received(head("GET", "/", Content_Length=len(body)))
+        await asyncio.gather(*connection.tasks)
+        idle = connection.timeout_keep_alive_task
+        assert idle is not None
+        connection.data_received(body or b"\r\n")
+        assert connection.timeout_keep_alive_task is idle
+        assert not idle.cancelled()
+        connection.data_received(b"GET /next")
+        assert idle.cancelled()
+        connection.connection_lost(None)
+
+    asyncio.run(scene())
+
+
+def test_an_answer_that_ends_while_the_next_request_comes_does_not_cut_that_short() -> None:
+    async def scene() -> None:
+        talk = Talk()
+        connection, _ = made(talk)
+        connection.data_received(head("GET", "/") + b"GET /next HTTP/1.1\r\n")
+        talk.go_on.set()
+        await asyncio.gather(*connection.tasks)
+        idle = connection.timeout_keep_alive_task
+        assert idle is not None
+        connection.data_received(b"\r\n")
+        assert idle.cancelled()
+        connection.connection_lost(None)
+
+    asyncio.run(scene())
+
+
 LONG = 60_000 * "x"
 
 
