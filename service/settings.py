@@ -22,7 +22,14 @@ class SettingsError(AttLocError):
 class Settings(BaseSettings):
     """What an operator may choose; units are in the names."""
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid")
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX,
+        # Compose files and shells set a variable to nothing where they mean to leave it out. An empty host
+        # would be every address of the machine.
+        env_ignore_empty=True,
+        frozen=True,
+        extra="forbid",
+    )
 
     host: Annotated[str, Field(description="Address to listen on; beyond loopback, set API keys.")] = (
         "127.0.0.1"
@@ -125,20 +132,6 @@ class Settings(BaseSettings):
         Literal["auto", "json", "text"],
         Field(description="One JSON object a line, or text; `auto` is text on a terminal."),
     ] = "auto"
-
-    @field_validator(
-        "workers",
-        "queue_windows",
-        "database_url",
-        "retention_days",
-        "retention_bytes",
-        "api_keys_file",
-        mode="before",
-    )
-    @classmethod
-    def _empty_is_unset(cls, value: Any) -> Any:
-        """Compose files and shells set a variable to nothing where they mean to leave it out."""
-        return None if value == "" else value
 
     @field_validator("allowed_hosts", mode="before")
     @classmethod

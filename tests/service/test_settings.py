@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from service.settings import PREFIX, Settings, SettingsError, describe, read_settings
+from service.settings import PREFIX, Settings, SettingsError, describe, read_settings, variable
 
 
 @pytest.fixture
@@ -34,12 +34,10 @@ def test_reads_the_environment(environment: pytest.MonkeyPatch) -> None:
 
 
 def test_empty_means_unset(environment: pytest.MonkeyPatch) -> None:
-    environment.setenv("ATTLOC_WORKERS", "")
-    environment.setenv("ATTLOC_QUEUE_WINDOWS", "")
-    environment.setenv("ATTLOC_RETENTION_DAYS", "")
-    assert read_settings().workers is None
-    assert read_settings().queue_windows is None
-    assert read_settings().retention_days is None
+    defaults = read_settings()
+    for field in Settings.model_fields:
+        environment.setenv(variable(field), "")
+    assert read_settings() == defaults
 
 
 def test_an_ill_value_is_named_with_what_would_be_right(environment: pytest.MonkeyPatch) -> None:
