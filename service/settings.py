@@ -27,6 +27,7 @@ class Settings(BaseSettings):
         # Compose files and shells set a variable to nothing where they mean to leave it out. An empty host
         # would be every address of the machine.
         env_ignore_empty=True,
+        allow_inf_nan=False,
         frozen=True,
         extra="forbid",
     )

@@ -52,6 +52,13 @@ def test_an_ill_value_is_named_with_what_would_be_right(environment: pytest.Monk
     assert "'cuda'" in message
 
 
+@pytest.mark.parametrize("field", ["grace_s", "retention_days", "max_duration_s", "heartbeat_s"])
+def test_no_setting_is_without_end(environment: pytest.MonkeyPatch, field: str) -> None:
+    environment.setenv(variable(field), "inf")
+    with pytest.raises(SettingsError, match=f"{variable(field)}='inf'.*finite"):
+        read_settings()
+
+
 def test_a_misspelt_variable_is_refused_and_the_right_one_suggested(environment: pytest.MonkeyPatch) -> None:
     environment.setenv("ATTLOC_MAX_DURATION", "60")
     with pytest.raises(SettingsError, match=r"ATTLOC_MAX_DURATION is no setting.*ATTLOC_MAX_DURATION_S"):
