@@ -2,6 +2,7 @@
 
 import difflib
 import os
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -13,6 +14,8 @@ from service.engine.errors import AttLocError
 
 PREFIX = "ATTLOC_"
 MIB = 1024 * 1024
+# As the header `Host` has them, less the port.
+NAME = re.compile(r"\*|[A-Za-z0-9._-]*[A-Za-z0-9_-]")
 
 
 class SettingsError(AttLocError):
@@ -140,7 +143,11 @@ class Settings(BaseSettings):
         """Names with commas between; none of them is as good as unset."""
         if not isinstance(value, str):
             return value
-        return tuple(filter(None, map(str.strip, value.split(",")))) or None
+        names = tuple(filter(None, map(str.strip, value.split(","))))
+        for name in names:
+            if NAME.fullmatch(name) is None:
+                raise ValueError(f"{name!r} is no name: leave out scheme, port and path; `*` stands alone")
+        return names or None
 
     @property
     def hosts(self) -> tuple[str, ...]:
@@ -188,7 +195,8 @@ def read_settings() -> Settings:
         settings = Settings()
     except ValidationError as error:
         complaints += [
-            f"{variable(str(details['loc'][0]))}={details['input']!r}: {details['msg']}"
+            f"{variable(str(details['loc'][0]))}={details['input']!r}: "
+            + details["msg"].removeprefix("Value error, ")
             for details in error.errors()
         ]
     if settings is None or complaints:

@@ -82,6 +82,14 @@ def test_names_are_limited_on_loopback_and_where_they_are_given(
     assert read_settings().hosts == names
 
 
+@pytest.mark.parametrize("name", ["https://sounds.example", "sounds.example:8443", "*.example", "a.example."])
+def test_what_no_header_can_hold_is_no_name(environment: pytest.MonkeyPatch, name: str) -> None:
+    environment.setenv("ATTLOC_ALLOWED_HOSTS", f"attloc, {name}")
+    with pytest.raises(SettingsError) as caught:
+        read_settings()
+    assert str(caught.value).startswith(f"ATTLOC_ALLOWED_HOSTS='attloc, {name}': '{name}' is no name: ")
+
+
 @pytest.mark.parametrize(("host", "loopback"), [("127.0.0.1", True), ("::1", True), ("0.0.0.0", False)])
 def test_loopback(host: str, loopback: bool) -> None:
     assert Settings(host=host).loopback is loopback
