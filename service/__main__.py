@@ -162,13 +162,15 @@ def archive(
 @app.command()
 def key(
     name: Annotated[str, typer.Argument(help="Who holds it: letters, digits, `.`, `_`, `-`.")],
-    rate: Annotated[float | None, typer.Option(min=0.001, help="Requests a second it may make.")] = None,
+    rate: Annotated[
+        float | None, typer.Option(min=0.001, max=1_000_000, help="Requests a second it may make.")
+    ] = None,
 ) -> None:
     """Make an API key: the key goes to standard error, its line for the file of keys to standard output."""
     from service.api.keys import Key, digest_of, new_key
 
     secret = new_key()
-    line = f"{name}:{digest_of(secret)}" + (f":{rate:g}" if rate is not None else "")
+    line = f"{name}:{digest_of(secret)}" + (f":{rate:.12g}" if rate is not None else "")
     try:
         Key.parse(line)
     except ValueError:

@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from service.__main__ import app
-from service.api.keys import KeyRing
+from service.api.keys import Key, KeyRing
 from service.settings import describe
 from tests.service.api.serving import wav
 
@@ -101,6 +101,17 @@ def test_a_key_is_shown_and_only_its_line_goes_into_the_file(run: Run, tmp_path:
     assert key.quota.rate_per_s == 2.5
     assert secret not in done.stdout
     assert run("key", "a b").exit_code == 2
+
+
+@pytest.mark.parametrize("rate", ["0.001", "1234.5678", "1000000"])
+def test_a_key_may_have_any_rate_as_it_was_given(run: Run, rate: str) -> None:
+    key = Key.parse(run("key", "alice", "--rate", rate).stdout.strip())
+    assert key.quota is not None
+    assert key.quota.rate_per_s == float(rate)
+
+
+def test_a_rate_that_cannot_be_is_told_as_such(run: Run) -> None:
+    assert "--rate" in run("key", "alice", "--rate", "inf").stderr
 
 
 def test_the_openapi_document_is_printed(run: Run) -> None:
