@@ -158,6 +158,28 @@ def test_the_head_of_a_request_may_wait_for_the_answer_to_the_one_before() -> No
     asyncio.run(scene())
 
 
+def test_a_client_that_leaves_is_noticed_with_more_of_its_requests_in_line() -> None:
+    async def scene() -> None:
+        heard: list[str] = []
+
+        async def waiting(scope: Scope, receive: Receive, send: Send) -> None:
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            while (await receive())["type"] != "http.disconnect":
+                pass
+            heard.append(scope["path"])
+
+        connection, wire = made(waiting)
+        connection.data_received(head("GET", "/one") + head("GET", "/two"))
+        tasks = list(connection.tasks)
+        await asyncio.sleep(0)
+        connection.connection_lost(None)
+        await asyncio.wait_for(asyncio.gather(*tasks), 10)
+        assert heard == ["/one"]
+        assert wire.closed
+
+    asyncio.run(scene())
+
+
 def test_what_is_no_http_is_not_answered_within_another_answer() -> None:
     async def scene() -> None:
         talk = Talk()
