@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from typing import cast
 
 from service.api.logs import fields
 
@@ -12,16 +13,22 @@ class ReaderWatch(asyncio.Protocol):
     """Mixed into a protocol: gives the connection up once its client has stopped reading.
 
     An answer is handed to the transport as a whole and may take minutes to go out: what counts is whether it
-    goes out at all, not whether all of it has.
+    goes out at all, not whether all of it has. A transport closes only when everything has gone: the last
+    bytes count like the first.
 
     Attributes:
-        stall_timeout_s: how long not a byte may leave once the buffers are full; looked at as often.
+        stall_timeout_s: how long not a byte may leave once the kernel's buffer is full; looked at as often.
     """
 
     stall_timeout_s = 30.0
     loop: asyncio.AbstractEventLoop
     transport: asyncio.Transport
     _stall_timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Hear of every byte that has to wait."""
+        cast("asyncio.WriteTransport", transport).set_write_buffer_limits(high=0)
+        super().connection_made(transport)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """It is gone."""
@@ -34,7 +41,7 @@ class ReaderWatch(asyncio.Protocol):
         self._watch(self.transport.get_write_buffer_size())
 
     def resume_writing(self) -> None:
-        """It has read nearly everything."""
+        """It has read everything."""
         self._rest()
         super().resume_writing()
 

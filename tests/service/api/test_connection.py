@@ -1,5 +1,6 @@
 import asyncio
 import itertools
+import socket
 from collections.abc import Iterator
 from typing import Any
 
@@ -28,6 +29,9 @@ class Wire(asyncio.Transport):
 
     def write_eof(self) -> None:
         self.ended = True
+
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        pass
 
     def get_write_buffer_size(self) -> int:
         return next(self.unread_bytes)
@@ -99,6 +103,38 @@ def test_a_reader_that_goes_on_is_not() -> None:
         assert all(timer is not None and timer.cancelled() for timer in timers)
         assert timers[0] is not timers[1]
         assert not wire.aborted.is_set()
+
+    asyncio.run(scene())
+
+
+def test_a_reader_that_leaves_the_last_bytes_unread_is_given_up_too() -> None:
+    async def answering(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": bytes(10_000)})
+
+    async def scene() -> None:
+        lost = asyncio.Event()
+
+        class Impatient(Connection):
+            stall_timeout_s = 0.1
+
+            def connection_lost(self, exc: Exception | None) -> None:
+                super().connection_lost(exc)
+                lost.set()
+
+        ours, theirs = socket.socketpair()
+        connection = Impatient(configured(answering), ServerState(), {}, asyncio.get_running_loop())
+        await asyncio.get_running_loop().connect_accepted_socket(lambda: connection, ours)
+        while not (lost.is_set() or connection.transport.get_write_buffer_size()):
+            connection.data_received(head("GET", "/"))
+            await asyncio.wait(connection.tasks, timeout=0.01)
+        connection.shutdown()
+        try:
+            await asyncio.wait_for(lost.wait(), 10)
+        finally:
+            theirs.close()
+            await lost.wait()
+        await asyncio.gather(*connection.tasks)
 
     asyncio.run(scene())
 
