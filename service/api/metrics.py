@@ -114,5 +114,8 @@ class Metrics:
 
     def exposition(self, accept: str) -> tuple[bytes, str]:
         """(body, content type) of a scrape, in the format the scraper asks for."""
-        encode, content_type = choose_encoder(accept)
+        try:
+            encode, content_type = choose_encoder(accept)
+        except (TypeError, ValueError):  # the library stumbles over a version that is none
+            encode, content_type = choose_encoder("")
         return encode(self.registry), content_type

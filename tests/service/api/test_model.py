@@ -69,3 +69,9 @@ def test_metrics_count_what_happened(server: Running, client: httpx.Client) -> N
     openmetrics = client.get("/metrics", headers={"accept": "application/openmetrics-text; version=1.0.0"})
     assert openmetrics.headers["content-type"].startswith("application/openmetrics-text")
     assert openmetrics.text.endswith("# EOF\n")
+
+
+def test_a_scraper_that_asks_for_a_version_that_is_none_gets_the_text_format(client: httpx.Client) -> None:
+    answer = client.get("/metrics", headers={"accept": "application/openmetrics-text; version=newest"})
+    assert answer.status_code == 200
+    assert answer.headers["content-type"].startswith("text/plain")
