@@ -52,10 +52,9 @@ class Database:
         parsed = _parse(url)
         self._is_sqlite = parsed.get_backend_name() == "sqlite"
         self.timeout_s = timeout_s
-        file = Path(parsed.database or "")  # SQLite's
-        self._room = Room(file)
+        self._room = Room()
         if self._is_sqlite:
-            _make_parent(file.parent)
+            _make_parent(Path(parsed.database or "").parent)
         try:
             self.engine = create_engine(
                 parsed,

@@ -21,13 +21,7 @@ _GOOD_FOR_S = 1.0  # what was seen of the disk; others may write to it too
 class Room:
     """What storing leaves of a database's disk; for one writer at a time."""
 
-    def __init__(self, file: Path) -> None:
-        """Begin.
-
-        Args:
-            file: the database.
-        """
-        self._file = file
+    def __init__(self) -> None:
         self._spare = 0  # bytes that may still be added by what was seen
         self._good_until = 0.0
 
@@ -54,9 +48,12 @@ class Room:
 
     def _look(self, connection: Connection, adding_bytes: int) -> int:
         """Bytes beyond the margin, at least what is to be added, twice."""
+        # Where it really lies, and its log beside it: what the service was given may be a link.
+        query = "SELECT file FROM pragma_database_list WHERE name = 'main'"
+        file = Path(connection.exec_driver_sql(query).scalar_one())
         try:
-            log = self._file.with_name(f"{self._file.name}-wal").stat().st_size
-            free = shutil.disk_usage(self._file.parent).free
+            log = file.with_name(f"{file.name}-wal").stat().st_size
+            free = shutil.disk_usage(file.parent).free
         except OSError as error:
             _log.warning("timeline database: %s", error)
             raise UnavailableError("the timeline's database cannot be used now", _RETRY_AFTER_S) from error

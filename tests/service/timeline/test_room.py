@@ -64,6 +64,25 @@ def test_retention_gives_room_back_to_the_disk(small: Timeline, tmp_path: Path) 
     assert free(tmp_path) > empty - 100_000
 
 
+def test_a_linked_database_is_filled_where_it_lies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Path] = []
+
+    def usage(path: Path) -> SimpleNamespace:
+        asked.append(path)
+        return SimpleNamespace(free=SIZE)
+
+    monkeypatch.setattr(room, "shutil", SimpleNamespace(disk_usage=usage))
+    large = tmp_path / "large"
+    large.mkdir()
+    (tmp_path / "timeline.db").symlink_to(large / "elsewhere.db")
+    timeline = Timeline.open(f"sqlite:///{tmp_path}/timeline.db")
+
+    timeline.append(new_recording(0))
+
+    timeline.close()
+    assert asked == [large]
+
+
 def test_a_disk_that_is_gone_is_unavailable(
     small: Timeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
