@@ -185,9 +185,14 @@ class Database:
                 for _ in range(_PAGES_AT_ONCE):
                     connection.exec_driver_sql("PRAGMA incremental_vacuum(1)")
                 free = connection.exec_driver_sql("PRAGMA freelist_count").scalar_one()
-        # The file is cut only when the log has gone into it; a reader that is in the way puts that off.
+        # The file is cut only when the log has gone into it; a reader that is in the way puts that off. It is
+        # not waited for: all who store would have to wait too.
         with _mapped(), self._turn_to_write(), self.engine.connect() as connection:
-            connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+            connection.exec_driver_sql("PRAGMA busy_timeout = 0")
+            try:
+                connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+            finally:
+                connection.exec_driver_sql(f"PRAGMA busy_timeout = {round(self.timeout_s * 1000)}")
 
     def close(self) -> None:
         """Refuse everything from now on, wait for who is writing, and close the connections.

@@ -282,6 +282,19 @@ def test_much_space_is_given_back_in_few_transactions(tmp_path: Path) -> None:
     assert counted.call_count <= 2
 
 
+def test_giving_space_back_does_not_wait_for_readers(tmp_path: Path) -> None:
+    timeline = Timeline.open(f"sqlite:///{tmp_path}/timeline.db", timeout_s=60)
+    with timeline._database.read() as connection:
+        connection.exec_driver_sql("SELECT count(*) FROM recordings")
+        timeline.append(new_recording(0))
+        begun = time.monotonic()
+        timeline.prune()
+        assert time.monotonic() - begun < 30
+        with timeline._database.read() as other:
+            assert other.exec_driver_sql("PRAGMA busy_timeout").scalar_one() == 60_000
+    timeline.close()
+
+
 def test_the_real_clock_dates_what_is_stored(timeline: Timeline) -> None:
     before = time.time_ns() // 1000
     stored = timeline.recording(timeline.append(new_recording(0)))
