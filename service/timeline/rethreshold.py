@@ -114,7 +114,7 @@ class _Reader:
             for first_us, last_us in clusters((span.onset_us, span.offset_us) for _, span in spans):
                 beside = self._touching(first_us - reach_us, last_us + reach_us)
                 for row in self._connection.execute(beside).mappings():
-                    if row["id"] not in known:
+                    if row["id"] not in known and left_us > 0:
                         known[row["id"]] = self._decode(row)
                         left_us -= row["duration_us"]
             before, spans = spans, self._joined(known, page)

@@ -1,5 +1,6 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -161,6 +162,19 @@ def test_a_page_decodes_no_more_than_its_share(timeline: Timeline, monkeypatch: 
 
     assert page.more
     assert len({event.recording_id for event in page.events}) == 3
+
+
+def test_a_page_of_recordings_that_overlap_decodes_no_more_either(
+    timeline: Timeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rethreshold, "PAGE_US", 3_000_000)
+    for i in range(10):
+        timeline.append(seconds_of_sound(0, i, "kitchen"))
+
+    with mock.patch.object(rethreshold, "decode_all", side_effect=decode_all) as counted:
+        assert timeline.events_anew(EventQuery("kitchen"), decoders(0.5)).more
+
+    assert counted.call_count == 6
 
 
 def test_unknown_and_deleted_sources(timeline: Timeline) -> None:
