@@ -104,5 +104,6 @@ def _tell(summary: Summary, order: Order, console: Console) -> None:
     say(
         f"{summary.analysed} recordings ({hours:.2f} h) analysed in {summary.seconds:.1f} s, "
         f"{rate:.0f} times real time; {summary.unchanged} were known; {failed} could not be analysed"
-        + (f", listed in {order.out / 'failures'}" if failed else "")
+        # What an earlier run has analysed stays a recording: see `Partition`.
+        + (f"; those that never were are listed in {order.out / 'failures'}" if failed else "")
     )

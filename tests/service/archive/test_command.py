@@ -1,5 +1,7 @@
 """`python -m service archive` as it is typed."""
 
+import os
+import shutil
 import sys
 from pathlib import Path
 
@@ -81,6 +83,21 @@ def test_a_bad_limit_of_size_is_a_failure_and_tried_again(
     assert "allowed are 1000" in failures[0]["reason"]
     monkeypatch.delenv("ATTLOC_MAX_BODY_BYTES")
     assert run.invoke(app, arguments).exit_code == 0
+    assert table(tmp_path / "out", "failures") == []
+
+
+def test_what_was_analysed_before_is_not_said_to_be_among_the_failures(
+    run: CliRunner, recordings: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copy(recordings / "0" / "00.wav", tmp_path)
+    arguments = ["archive", str(tmp_path / "00.wav"), "--out", str(tmp_path / "out")]
+    assert "0 could not be analysed\n" in run.invoke(app, arguments).stderr
+    os.utime(tmp_path / "00.wav", ns=(0, 0))
+    monkeypatch.setenv("ATTLOC_MAX_BODY_BYTES", "1000")
+    done = run.invoke(app, arguments)
+    assert f"1 could not be analysed; those that never were are listed in {tmp_path}/out/failures\n" in (
+        done.stderr
+    )
     assert table(tmp_path / "out", "failures") == []
 
 
