@@ -251,18 +251,15 @@ def _postgres_args(url: URL, timeout_s: float) -> dict[str, object]:
 def _set_up_sqlite(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
     connection.isolation_level = None  # begin as we say, not as the driver guesses
     cursor = connection.cursor()
+    # Incremental vacuum can only be chosen before the first table is made, and before WAL. Where that has
+    # been done it is not said again: to say it, SQLite waits for who is writing.
+    if cursor.execute("PRAGMA auto_vacuum").fetchone() != (2,):
+        cursor.execute("PRAGMA auto_vacuum = INCREMENTAL")
     # Readers go on beside the writer. FULL syncs the log at every commit: an acknowledged recording
     # survives not only a killed process but a power cut.
-    # Incremental vacuum can only be chosen before the first table is made, and before WAL.
     # Pages that are freed are not overwritten, as Debian's SQLite else does: a deletion would take as much
     # room in the log as what it deletes, which a full disk does not have.
-    for pragma in (
-        "auto_vacuum = INCREMENTAL",
-        "journal_mode = WAL",
-        "synchronous = FULL",
-        "foreign_keys = ON",
-        "secure_delete = FAST",
-    ):
+    for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON", "secure_delete = FAST"):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.execute(f"PRAGMA journal_size_limit = {_MAX_IDLE_LOG_BYTES}")
     cursor.close()

@@ -109,6 +109,11 @@ def test_a_wrong_url_is_refused(url: str, message: str) -> None:
         Timeline.open(url)
 
 
+def test_who_reads_does_not_wait_for_who_writes(database_url: str) -> None:
+    with opened(database_url, timeout_s=0.5) as timeline, timeline._database.write():
+        assert timeline.sources() == []  # on another connection, which is made only now
+
+
 def test_sqlite_is_set_up_to_lose_nothing(sqlite_path: Path) -> None:
     database = Database(f"sqlite:///{sqlite_path}")
     with database.write() as connection:
