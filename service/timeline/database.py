@@ -1,7 +1,6 @@
 """The connection to SQLite or PostgreSQL: transactions, time limits, migrations, and what fails."""
 
 import logging
-import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -24,6 +23,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from service.engine.errors import AttLocError, UnavailableError
 from service.timeline.room import Room
+from service.timeline.turns import Turns
 
 _log = logging.getLogger(__name__)
 
@@ -76,8 +76,8 @@ class Database:
         self._single = self.engine.execution_options(isolation_level="AUTOCOMMIT")
         # SQLite lets one writer in; the others poll, and may starve. Threads of one process queue here.
         self._writers = 1 if self._is_sqlite else pool_size
-        self._writer = threading.Semaphore(self._writers)
-        self._migrating = threading.Semaphore(1)
+        self._writer = Turns(self._writers)
+        self._migrating = Turns(1)
         self._migrated = False
         self._closed = False
 
@@ -129,15 +129,15 @@ class Database:
             connection.exec_driver_sql(how)
 
     @contextmanager
-    def _turn(self, places: threading.Semaphore) -> Iterator[None]:
-        if not places.acquire(timeout=self.timeout_s):
+    def _turn(self, turns: Turns) -> Iterator[None]:
+        if not turns.take(self.timeout_s):
             raise UnavailableError(
                 f"the timeline's database has been busy for {self.timeout_s:g} s", _RETRY_AFTER_S
             )
         try:
             yield
         finally:
-            places.release()
+            turns.give_back()
 
     @contextmanager
     def _turn_to_write(self) -> Iterator[None]:

@@ -26,13 +26,14 @@ DAY_S = 86_400.0
 @contextmanager
 def nobody_may_write(timeline: Timeline) -> Iterator[None]:
     """Every place for a writer is taken while the block runs."""
-    places, taken = timeline._database._writer, 0
-    while places.acquire(blocking=False):
+    turns, taken = timeline._database._writer, 0
+    while turns.take(0):
         taken += 1
     try:
         yield
     finally:
-        places.release(taken)
+        for _ in range(taken):
+            turns.give_back()
 
 
 def together(timeline: Timeline, new: Sequence[NewRecording]) -> list[str | BaseException]:

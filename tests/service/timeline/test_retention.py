@@ -19,6 +19,7 @@ from service.timeline.ledger import Ledger
 from service.timeline.records import EventPage, EventQuery
 from service.timeline.retention import Pruned
 from service.timeline.store import Timeline
+from service.timeline.turns import Turns
 from tests.service.timeline.recordings import LABELS, at, new_recording
 from tests.service.timeline.reference import Reader
 
@@ -229,6 +230,38 @@ def test_closing_ends_the_forgetting_with_a_batch(
     timeline = Timeline.open(database_url)
     assert timeline.sources()[0].recordings == 7
     timeline.close()
+
+
+def test_who_stores_has_a_turn_between_the_batches(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retention, "_BATCH", 1)
+    timeline = Timeline.open(database_url)
+    for i in range(40):
+        timeline.append(new_recording(10 * i))
+    new, remove, asks = new_recording(0, source="cellar"), Ledger.remove, threading.Event()
+    storing = threading.Thread(target=timeline.append, args=(new,))
+    turn, stored = Database._turn, list[int]()
+
+    def noted(database: Database, turns: Turns) -> Any:
+        asks.set()
+        return turn(database, turns)
+
+    def meanwhile(*given: Any, **wanted: Any) -> tuple[int, int]:
+        if storing.ident is None:
+            asks.clear()
+            storing.start()
+            asks.wait()
+        stored.append(len(timeline.sources()))
+        return remove(*given, **wanted)
+
+    monkeypatch.setattr(Database, "_turn", noted)
+    monkeypatch.setattr(Ledger, "remove", meanwhile)
+    timeline.delete_source("kitchen")
+    storing.join()
+    timeline.close()
+
+    assert stored[20] == 2
 
 
 def test_removals_are_told_for_a_week(aging: Timeline, clock: Clock) -> None:
