@@ -3,9 +3,9 @@
 import json
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import Field, NonNegativeInt, PositiveInt, TypeAdapter, ValidationError
 
 from model_export.data.labels import CHIME_HOME
 from model_export.frontend import FrontEndConfig
@@ -91,23 +91,23 @@ class TrainConfig:
     network: NetworkConfig = field(default_factory=AttLocConfig)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     standardize: Literal["bands", "unit"] = "bands"
-    seed: int = 1
-    epochs: int = 20
-    epoch_chunks: int | None = None
-    batch_size: int = 64
+    seed: NonNegativeInt = 1
+    epochs: PositiveInt = 20
+    epoch_chunks: PositiveInt | None = None
+    batch_size: PositiveInt = 64
     balance: float = 0.0
     unscored: Literal["learned", "free"] = "learned"
     soft_labels: bool = False
     passing: tuple[str, ...] = ()
-    quiet_share: float = 0.15
+    quiet_share: Annotated[float, Field(ge=0, le=1)] = 0.15
     optimizer: OptimizerName = "muon"
     learning_rate: float = 2e-3
     warmup_share: float = 0.02
     weight_decay: float = 0.0
     gradient_norm: float = 1.0
-    ema_decay: float = 0.995
+    ema_decay: Annotated[float, Field(ge=0, lt=1)] = 0.995
     precision: Literal["auto", "32-true", "bf16-mixed"] = "auto"
-    threads: int = 2
+    threads: PositiveInt = 2
 
     def __post_init__(self) -> None:
         if self.network.labels != len(self.labels):
@@ -148,7 +148,9 @@ class TrainConfig:
         _refuse_unknown(values.get("frontend", {}), type(known.frontend))
         _refuse_unknown(values.get("augment", {}), AugmentConfig)
         frontend = _validated(type(known.frontend), asdict(known.frontend) | values.get("frontend", {}))
-        sizes = {"labels": len(values.get("labels", CHIME_HOME)), "n_mels": frontend.n_mels}
+        labels = values.get("labels", CHIME_HOME)
+        many = len(labels) if isinstance(labels, list | tuple) else 0  # anything else is refused below
+        sizes = {"labels": many, "n_mels": frontend.n_mels}
         sizes |= {field: value for field, value in network.items() if field != "name"}
         parts = {"frontend": frontend, "network": _validated(known.config, sizes)}
         return _validated(cls, values | parts)
@@ -167,6 +169,12 @@ def read_fields(path: Path) -> dict[str, Any]:
     if not isinstance(values, dict):
         raise ConfigError(f'{path} is no configuration, which is a JSON object as {{"epochs": 5}}')
     return values
+
+
+def with_network(values: dict[str, Any], name: str) -> dict[str, Any]:
+    """The fields with the name of a system put in; what is no mapping stays, for `from_dict` to refuse."""
+    network = values.get("network", {})
+    return values | {"network": network | {"name": name}} if isinstance(network, dict) else values
 
 
 def _refuse_unknown(values: Any, of: "type[DataclassInstance]", *besides: str) -> None:

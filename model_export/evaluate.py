@@ -116,7 +116,7 @@ def register(app: typer.Typer) -> None:
             ),
         ] = None,
         replicates: Replicates = 1000,
-        seed: Annotated[int, typer.Option(help="of the bootstrap")] = 0,
+        seed: Annotated[int, typer.Option(min=0, help="of the bootstrap")] = 0,
         silenced: Silenced = DEFAULT_SILENCED,
         sources: Sources = DEFAULT_SOURCES,
         limit: Annotated[int | None, typer.Option(min=1, help="only the first chunks of each set")] = None,

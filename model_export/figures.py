@@ -88,7 +88,7 @@ def register(app: typer.Typer) -> None:
         mixtures: Annotated[Path, typer.Argument(help="folder of mixtures")] = Path("data/test-hard"),
         out: Annotated[Path, typer.Option(help="picture to write")] = Path("page.png"),
         count: Annotated[int, typer.Option(min=1, help="chunks")] = 10,
-        seed: Annotated[int, typer.Option(help="of the choice of chunks")] = 0,
+        seed: Annotated[int, typer.Option(min=0, help="of the choice of chunks")] = 0,
         model: Model = DEFAULT_MODEL,
     ) -> None:
         """Draw some chunks of a set on a page, what was found beside the truth."""

@@ -200,7 +200,7 @@ def register(app: typer.Typer) -> None:
             list[str] | None, typer.Option(help="sentence on the recipe for the model card; repeatable")
         ] = None,
         replicates: Replicates = 1000,
-        seed: Annotated[int, typer.Option(help="of the bootstrap")] = 0,
+        seed: Annotated[int, typer.Option(min=0, help="of the bootstrap")] = 0,
         silenced: Silenced = DEFAULT_SILENCED,
         sources: Sources = DEFAULT_SOURCES,
         discussion: Discussion = None,

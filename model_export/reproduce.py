@@ -214,7 +214,7 @@ def read_configs(
         ConfigError: the file cannot be read, or has a field that does not exist or no valid value.
         UnknownNetworkError: a system of no such name.
     """
-    from model_export.config import TrainConfig, read_fields
+    from model_export.config import ConfigError, TrainConfig, read_fields, with_network
     from model_export.models.registry import system
 
     given = read_fields(path) if path else {}
@@ -222,8 +222,10 @@ def read_configs(
     for name in [*given, *systems]:
         system(name)
     for name in systems:
-        values = {"epochs": EPOCHS} | given.get(name, {})
-        config = TrainConfig.from_dict(values | {"network": values.get("network", {}) | {"name": name}})
+        values = given.get(name, {})
+        if not isinstance(values, dict):
+            raise ConfigError(f"the fields of {name} in {path} are a JSON object, not {values!r}")
+        config = TrainConfig.from_dict(with_network({"epochs": EPOCHS} | values, name))
         configs[name] = replace(
             config, **{field: value for field, value in overrides.items() if value is not None}
         )
@@ -251,7 +253,7 @@ def register(app: typer.Typer) -> None:
         ] = False,
         epochs: Annotated[int | None, typer.Option(min=1, help=f"[default: {EPOCHS}]")] = None,
         batch_size: Annotated[int | None, typer.Option(min=1)] = None,
-        seed: Annotated[int | None, typer.Option()] = None,
+        seed: Annotated[int | None, typer.Option(min=0)] = None,
         threads: Annotated[int | None, typer.Option(min=1)] = None,
         replicates: Replicates = 1000,
     ) -> None:

@@ -215,11 +215,11 @@ def read_config(
         ConfigError: the file cannot be read, or has a field that does not exist or no valid value.
         UnknownNetworkError: no system has that name.
     """
-    from model_export.config import TrainConfig, read_fields
+    from model_export.config import TrainConfig, read_fields, with_network
 
     values = read_fields(path) if path else {}
     if network:
-        values["network"] = values.get("network", {}) | {"name": network}
+        values = with_network(values, network)
     if labels:
         values.setdefault("labels", labels)
     config = TrainConfig.from_dict(values)
@@ -248,7 +248,7 @@ def register(app: typer.Typer) -> None:
             float | None, typer.Option(min=0.0, help="at its highest [default: 0.002]")
         ] = None,
         seed: Annotated[
-            int | None, typer.Option(help="one seed, one result (on one CPU) [default: 1]")
+            int | None, typer.Option(min=0, help="one seed, one result (on one CPU) [default: 1]")
         ] = None,
         threads: Annotated[
             int | None, typer.Option(min=1, help="1 on a machine with other work [default: 2]")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
 from service.engine.errors import AttLocError
 
@@ -146,7 +146,7 @@ def read_suite(name: str) -> Suite:
     try:
         text = Path(name).read_text(encoding="utf-8")
         suite = TypeAdapter(Suite).validate_python({"base": _BASE} | json.loads(text))
-    except (OSError, ValueError, ValidationError) as error:
+    except (OSError, ValueError, TypeError) as error:
         raise SuiteError(
             f"{name} is neither a built-in suite ({', '.join(known)}) nor a JSON file "
             f'{{"reference": NAME, "configurations": {{NAME: FIELDS}}, "base": FIELDS}}: {error}'
@@ -170,12 +170,13 @@ def train_config(fields: Fields, seed: int, chunks: int, checkpoints: int) -> "T
     """
     from model_export.config import ConfigError, TrainConfig
 
-    budget = {"seed": seed, "epochs": checkpoints, "epoch_chunks": chunks // checkpoints}
+    each = chunks // checkpoints
+    budget = {"seed": seed, "epochs": checkpoints, "epoch_chunks": max(1, each)}
     try:
         config = TrainConfig.from_dict(merged(fields, budget))
     except ConfigError as error:
         raise SuiteError(f"not a configuration: {error}") from error
-    if not chunk_passes(config):
+    if each < config.batch_size:
         raise SuiteError(
             f"{chunks} chunk passes in {checkpoints} parts do not fill a batch of {config.batch_size} in each"
         )

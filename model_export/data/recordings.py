@@ -231,7 +231,7 @@ def register(app: typer.Typer) -> None:
         ] = 0.0,
         chunk_seconds: Annotated[float, typer.Option(min=0.1, help="longer recordings are cut")] = 4.0,
         sample_rate: Annotated[int, typer.Option(min=1000, help="hertz; the front-end's")] = 16_000,
-        seed: Annotated[int, typer.Option(help="of what is held back")] = 0,
+        seed: Annotated[int, typer.Option(min=0, help="of what is held back")] = 0,
     ) -> None:
         """Make sets to train on from your own labelled recordings."""
         for folder in make_sets(sources, out, vocabulary, validation_share, chunk_seconds, sample_rate, seed):

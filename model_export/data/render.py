@@ -123,7 +123,7 @@ def register(app: typer.Typer) -> None:
         split: Annotated[str, typer.Option(help="train, validation or test")] = "train",
         style: Annotated[str, typer.Option(help="standard, hard or shifted")] = "hard",
         count: Annotated[int, typer.Option(min=1, help="chunks of 4 s")] = 2000,
-        seed: Annotated[int, typer.Option(help="the same seed gives the same mixtures")] = 1,
+        seed: Annotated[int, typer.Option(min=0, help="the same seed gives the same mixtures")] = 1,
         out: Annotated[Path | None, typer.Option(help="folder [default: data/SPLIT-STYLE]")] = None,
         workers: Annotated[int, typer.Option(min=1, help="processes")] = 2,
     ) -> None:

@@ -57,7 +57,7 @@ def system(name: str) -> System:
     """
     try:
         return SYSTEMS[name]
-    except KeyError:
+    except (KeyError, TypeError):  # a configuration file may name a list
         raise UnknownNetworkError(f"no network {name!r}; there are {', '.join(SYSTEMS)}") from None
 
 

@@ -62,6 +62,10 @@ def test_what_is_no_graph_cannot_be_begun_with(
         ('{"network": "cgrnn"}', "the fields of AttLocConfig are a JSON object, not 'cgrnn'"),
         ('{"network": {"attend": "all"}}', "AttLocConfig: attend='all': Input should be "),
         ('{"labels": [], "network": {"labels": 3}}', "network has 3 outputs for 0 labels"),
+        ('{"labels": 5}', "TrainConfig: labels=5: Input should be a valid tuple"),
+        ('{"network": {"name": []}}', "no network []; there are att_loc_cgrnn, "),
+        ('{"epochs": 0}', "TrainConfig: epochs=0: Input should be greater than 0"),
+        ('{"quiet_share": 3}', "TrainConfig: quiet_share=3: Input should be less than or equal to 1"),
     ],
 )
 def test_what_is_no_configuration_is_refused(
@@ -71,6 +75,16 @@ def test_what_is_no_configuration_is_refused(
         (tmp_path / "config.json").write_text(content)
     command = ("train", "--train", mixtures, "--validation", mixtures, "--out", tmp_path / "run")
     assert says in refusal(monkeypatch, *command, "--config", tmp_path / "config.json")
+
+
+@pytest.mark.parametrize("network", ["5", '"cgrnn"', "null"])
+def test_a_network_named_by_an_option_wants_fields_in_the_file(
+    mixtures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, network: str
+) -> None:
+    (tmp_path / "config.json").write_text(f'{{"network": {network}}}')
+    command = ("train", "--train", mixtures, "--validation", mixtures, "--out", tmp_path / "run")
+    said = refusal(monkeypatch, *command, "--network", "gmm", "--config", tmp_path / "config.json")
+    assert said.startswith("the fields of AttLocConfig are a JSON object, not ")
 
 
 def test_a_recording_that_is_not_there_is_named(

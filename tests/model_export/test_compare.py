@@ -230,6 +230,10 @@ def test_suites_are_read_and_refused_by_name(mixtures: Path, tmp_path: Path) -> 
     file.write_text(json.dumps(suite | {"reference": "c"}))
     with pytest.raises(SuiteError, match="reference 'c'"):
         read_suite(str(file))
+    for content in ("[1]", '{"configurations": 5}'):
+        file.write_text(content)
+        with pytest.raises(SuiteError, match="neither a built-in suite"):
+            read_suite(str(file))
     with pytest.raises(SuiteError, match="neither a built-in suite"):
         read_suite("nothing")
     with pytest.raises(SuiteError, match="no field lerning_rate"):

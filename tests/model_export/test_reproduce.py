@@ -13,6 +13,7 @@ import pytest
 from typer.testing import CliRunner
 
 from model_export.__main__ import create_app
+from model_export.config import ConfigError
 from model_export.data.chime_home import ChimeHome, ChimeHomeError
 from model_export.data.chime_home_archive import fetch_chime_home
 from model_export.evaluation.paper_tables import (
@@ -106,6 +107,13 @@ def test_a_system_that_is_not_there_is_refused(tmp_path: Path) -> None:
     (tmp_path / "c.json").write_text('{"gmn": {}}')
     with pytest.raises(UnknownNetworkError, match="'gmn'"):
         read_configs(tmp_path / "c.json", ["gmm"], {})
+
+
+@pytest.mark.parametrize("fields", ["5", '{"network": "cgrnn"}', '{"network": null}'])
+def test_fields_that_are_none_are_refused(tmp_path: Path, fields: str) -> None:
+    (tmp_path / "c.json").write_text(f'{{"cgrnn": {fields}}}')
+    with pytest.raises(ConfigError, match="are a JSON object, not "):
+        read_configs(tmp_path / "c.json", ["cgrnn"], {})
 
 
 @unheeded
