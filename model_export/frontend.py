@@ -64,9 +64,15 @@ class FrontEnd(nn.Module):
         return F.adaptive_avg_pool1d(logs, 1)  # as in Eq. 8: the same bits in any batch
 
     def standardize(self, mean: Tensor, std: Tensor) -> None:
-        """Fix the per-band mean and standard deviation, each (bands,), measured on training data."""
+        """Fix the per-band mean and standard deviation, each (bands,), measured on training data.
+
+        A band in which training heard next to nothing, as above 4 kHz in quiet telephone recordings, hardly
+        leaves the logarithm of the floor. Divided by its own deviation it would drown all others as soon as
+        it is varied, or there is a sound in it; so none counts as less than a fifth of the largest.
+        """
+        least = max(1e-5, float(std.max()) / 5) if self.config.log else 1e-5
         self.mean.copy_(mean)
-        self.scale.copy_(1.0 / std.clamp(min=1e-5))
+        self.scale.copy_(1.0 / std.clamp(min=least))
 
 
 class LogMel(FrontEnd):

@@ -76,5 +76,16 @@ def test_standardized_features_have_no_mean_and_unit_deviation() -> None:
     assert features.std(dim=0).numpy() == pytest.approx(1.0, abs=1e-4)
 
 
+def test_bands_without_sound_do_not_drown_the_others() -> None:
+    front_end = LogMel(FrontEndConfig())
+    spectrum = torch.fft.rfft(noise(3, 20_000) * torch.logspace(-2, -4, 20_000))
+    spectrum[:, 5_000:] = 0  # of 10,000: nothing above 4 kHz, as in recordings at 8 kHz
+    raw = front_end.compressed(torch.fft.irfft(spectrum)).flatten(0, 1)
+    assert raw.std(dim=0).min() < 0.01
+    front_end.standardize(raw.mean(dim=0), raw.std(dim=0))
+    louder = raw + 0.5  # 4 dB, as augmentation varies the level
+    assert front_end.standardized(louder).abs().max() < 10
+
+
 def test_only_the_standardization_is_stored_in_a_checkpoint() -> None:
     assert set(LogMel(FrontEndConfig()).state_dict()) == {"mean", "scale"}
