@@ -130,10 +130,16 @@ class TaggerModule(lightning.LightningModule):
         }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """A resumed run goes on from what it began with, whatever it is told now."""
+        """A resumed run goes on from what it began with, whatever it is told and wherever it was moved."""
         kept = {key: value for key, value in self.data.items() if key != BEGUN_KEY}
         begun = {key: value for key, value in checkpoint.get(DATA_KEY, {}).items() if key == BEGUN_KEY}
         self.data = kept | begun
+        for state in checkpoint.get("callbacks", {}).values():
+            if "dirpath" in state:
+                keeper: Any = self.trainer.checkpoint_callback
+                # Of a folder that was moved Lightning would forget the best score, and the next epoch would
+                # replace the best checkpoint, however much worse.
+                state["dirpath"] = keeper.dirpath
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add what `load_checkpoint` needs."""

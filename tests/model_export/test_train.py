@@ -122,6 +122,16 @@ def test_a_run_may_go_on_for_more_epochs_on_other_threads(mixtures: Path, tmp_pa
     assert [row["epoch"] for row in logged(tmp_path)] == [0, 1]
 
 
+def test_a_run_that_was_moved_keeps_its_best(mixtures: Path, tmp_path: Path) -> None:
+    still = replace(TINY, learning_rate=0.0)  # no epoch is better than the first
+    train(still, [mixtures], [mixtures], tmp_path / "here", progress=False)
+    (tmp_path / "here").rename(tmp_path / "there")
+    best = load_checkpoint(tmp_path / "there" / "best.ckpt")
+    train(replace(still, epochs=3), [mixtures], [mixtures], tmp_path / "there", resume=True, progress=False)
+    assert load_checkpoint(tmp_path / "there" / "best.ckpt").epoch == best.epoch == 0
+    assert load_checkpoint(tmp_path / "there" / "last.ckpt").epoch == 2
+
+
 def test_the_checkpoint_tells_its_run_and_answers(mixtures: Path, trained: Path) -> None:
     checkpoint = load_checkpoint(trained / "best.ckpt")
     assert checkpoint.config == replace(TINY, precision=fastest_precision())
