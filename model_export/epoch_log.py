@@ -17,9 +17,11 @@ class EpochLog(Callback):
     def on_train_start(self, trainer: Trainer, _module: LightningModule) -> None:
         """Drop what a run that is resumed logged after its last checkpoint: those epochs come again."""
         if trainer.is_global_zero and self._path.exists():
-            lines = self._path.read_text(encoding="utf-8").splitlines()
-            kept = [line for line in lines if json.loads(line)["epoch"] < trainer.current_epoch]
-            self._path.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
+            lines = self._path.read_text(encoding="utf-8").splitlines(keepends=True)
+            # Of a last line that was cut off, as where the disk was full, the epoch comes again too.
+            whole = [line for line in lines if line.endswith("\n")]
+            kept = [line for line in whole if json.loads(line)["epoch"] < trainer.current_epoch]
+            self._path.write_text("".join(kept), encoding="utf-8")
 
     def on_validation_end(self, trainer: Trainer, _module: LightningModule) -> None:
         """Append the epoch."""

@@ -122,6 +122,14 @@ def test_a_run_may_go_on_for_more_epochs_on_other_threads(mixtures: Path, tmp_pa
     assert [row["epoch"] for row in logged(tmp_path)] == [0, 1]
 
 
+def test_a_last_line_that_was_cut_off_comes_again(mixtures: Path, trained: Path, tmp_path: Path) -> None:
+    run = Path(shutil.copytree(trained, tmp_path / "run"))
+    with (run / "epochs.jsonl").open("a") as file:
+        file.write('{"epoch": 2, "st')
+    train(replace(TINY, epochs=3), [mixtures], [mixtures], run, resume=True, progress=False)
+    assert [row["epoch"] for row in logged(run)] == [0, 1, 2]
+
+
 def test_a_run_that_was_moved_keeps_its_best(mixtures: Path, tmp_path: Path) -> None:
     still = replace(TINY, learning_rate=0.0)  # no epoch is better than the first
     train(still, [mixtures], [mixtures], tmp_path / "here", progress=False)
