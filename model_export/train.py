@@ -149,6 +149,10 @@ def train(
     trainer = trainer_of(
         config, out, precision, selecting=selecting, progress=progress, devices=devices, nodes=nodes
     )
+    if not resumed:
+        # Of a former run here: `--resume` would go on with it where this one is killed in its first epoch.
+        for former in (out / BEST, last):
+            former.unlink(missing_ok=True)
     trainer.fit(module, data, ckpt_path=last if resumed else None)
     return out / BEST
 

@@ -250,6 +250,25 @@ def test_a_run_is_begun_anew_only_if_told(
     assert begun == 4 * [tmp_path]
 
 
+def test_a_run_that_is_begun_anew_leaves_nothing_of_the_former_to_go_on_with(
+    mixtures: Path, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class KilledError(Exception):
+        pass
+
+    def killed(*_: object) -> None:
+        raise KilledError
+
+    run = Path(shutil.copytree(trained, tmp_path / "run"))
+    with pytest.raises(MixtureSetError):  # nothing is lost by what cannot be trained
+        train(replace(TINY, batch_size=17), [mixtures], [mixtures], run, progress=False)
+    assert (run / "best.ckpt").exists()
+    monkeypatch.setattr(TaggerModule, "training_step", killed)
+    with pytest.raises(KilledError):
+        train(TINY, [mixtures], [mixtures], run, progress=False)
+    assert not list(run.glob("*.ckpt"))
+
+
 def test_labels_without_an_example_are_named(
     mixtures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
