@@ -31,7 +31,8 @@ def teach(folder: Path, teachers: list[Path], weight: float = 0.7) -> NDArray[np
     network", 2015). So teach sets that no teacher has learned from.
 
     Args:
-        folder: of the set; its `labels.csv` gets the column `shares`, its manifest `taught`.
+        folder: of the set; its `labels.csv` gets the column `shares`, of labels of its own vocabulary if it
+            has one, its manifest `taught`.
         teachers: checkpoints or exported graphs.
         weight: in (0, 1], of the teachers' probability (that of their mean log odds); the rest is the
             label's. What is not scored keeps its label.
@@ -71,7 +72,10 @@ def teach(folder: Path, teachers: list[Path], weight: float = 0.7) -> NDArray[np
         "by": [hashlib.sha256(path.read_bytes()).hexdigest()[:12] for path in teachers],
         "weight": weight,
     }
-    write_taught(chunks, [dict(zip(codes, row, strict=True)) for row in shares.tolist()], taught)
+    # A set with a vocabulary of its own is trained on with that: of other labels it has nothing to say.
+    told = {label["code"] for label in chunks.manifest.get("vocabulary", [])} or {*codes}
+    rows = [dict(zip(codes, row, strict=True)) for row in shares.tolist()]
+    write_taught(chunks, [{code: row[code] for code in codes if code in told} for row in rows], taught)
     return np.asarray(shares)
 
 

@@ -3,7 +3,7 @@
 import csv
 import json
 import shutil
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,9 +15,10 @@ from model_export.checkpoint import load_checkpoint
 from model_export.config import TrainConfig
 from model_export.data.labels import CHIME_HOME
 from model_export.data.mixture_set import MixtureSetError, read_weak_set
+from model_export.data.recordings import vocabulary_of
 from model_export.models.att_loc_cgrnn import AttLocConfig
 from model_export.teach import TeachingError, teach
-from model_export.train import train
+from model_export.train import read_config, train
 from service.engine.errors import BundleError
 from tests.model_export.advice import UNHEEDED
 
@@ -94,6 +95,20 @@ def test_a_taught_set_is_learned_from(pupils: Path, teachers: list[Path], tmp_pa
     )
     one, other = (load_checkpoint(path).tagger.state_dict() for path in (hard, soft))
     assert any(not torch.equal(one[name], other[name]) for name in one)
+
+
+def test_a_set_of_fewer_labels_than_its_teachers_know_is_learned_from(
+    pupils: Path, teachers: list[Path], tmp_path: Path
+) -> None:
+    manifest = json.loads((pupils / "manifest.json").read_text())
+    own = [asdict(label) for label in CHIME_HOME if label.scored]
+    rows = [f"{chunk},{'c;v' if chunk % 2 else ''}" for chunk in range(manifest["count"])]
+    (pupils / "labels.csv").write_text("\n".join(["chunk,labels", *rows]) + "\n")
+    (pupils / "manifest.json").write_text(json.dumps(manifest | {"vocabulary": own, "separator": ";"}))
+    teach(pupils, teachers)
+    labels = read_config(None, {}, labels=vocabulary_of([pupils])).labels
+    config = replace(TINY, labels=labels, network=replace(TINY.network, labels=7), soft_labels=True)
+    assert train(config, [pupils], [pupils], tmp_path / "run", progress=False).exists()
 
 
 def test_annotators_are_the_better_teachers(pupils: Path, teachers: list[Path]) -> None:
