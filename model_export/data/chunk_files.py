@@ -64,7 +64,8 @@ def load_chunk(
     """(samples,) float32, full scale 1: the mean of the channels at `sample_rate`, silence after its end.
 
     Raises:
-        RecordingError: it cannot be read, is empty, or holds samples that are no finite numbers.
+        RecordingError: it cannot be read, is empty, was cut off before the chunk, or holds samples that are
+            no finite numbers.
     """
     try:
         with open_sound(path) as file:
@@ -73,6 +74,10 @@ def load_chunk(
             rate = file.samplerate
     except (OSError, soundfile.LibsndfileError) as error:
         raise RecordingError(f"cannot read the recording {path}: {error}") from error
+    if not len(read):  # of a file that was cut off: labelled silence would be learned from
+        raise RecordingError(
+            f"the recording {path} holds no sample after {start_s:g} s, where it says it does"
+        )
     if not np.isfinite(read).all():
         raise RecordingError(f"the recording {path} holds samples that are no finite numbers")
     mono = read.mean(axis=1)

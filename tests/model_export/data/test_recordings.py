@@ -171,6 +171,17 @@ def test_a_recording_of_nothing_or_of_no_numbers_is_named(
         make_sets([table], tmp_path / "set", None, 0.0, 1.0, 16_000, 0)
 
 
+def test_a_recording_that_was_cut_off_is_named(table: Path, tmp_path: Path) -> None:
+    sound = 0.1 * np.random.default_rng(0).standard_normal(6 * 16_000)
+    soundfile.write(tmp_path / "whole.mp3", sound, 16_000)
+    (tmp_path / "cut.mp3").write_bytes(
+        (content := (tmp_path / "whole.mp3").read_bytes())[: len(content) // 2]
+    )
+    table.write_text("file,labels\ncut.mp3,dog\n")
+    with pytest.raises(RecordingError, match=r"cut\.mp3 holds no sample after 4 s, where it says it does"):
+        make_sets([table], tmp_path / "set", None, 0.0, 4.0, 16_000, 0)
+
+
 @unheeded
 def test_three_commands_lead_from_a_table_to_a_graph(table: Path, tmp_path: Path) -> None:
     config = tmp_path / "config.json"
