@@ -77,8 +77,8 @@ def read_sources(sources: Sequence[Path]) -> list[LabelledFile]:
 
 
 def _checked(codes: frozenset[str], where: str) -> frozenset[str]:
-    if any("=" in code or ";" in code for code in codes):
-        raise TableError(f"{where}: a label code must not contain '=' or ';', as {sorted(codes)} do")
+    if any(not code or "=" in code or ";" in code for code in codes):
+        raise TableError(f"{where}: a label code is not empty and has no '=' or ';', unlike {sorted(codes)}")
     return codes
 
 
@@ -93,7 +93,9 @@ def read_vocabulary(table: Path) -> list[Label]:
         scored = (row.get("scored") or "yes").strip().lower()
         if scored not in ("yes", "no"):
             raise TableError(f"{table}, line {line}: scored is 'yes' or 'no', not {scored!r}")
-        labels.append(Label(row["code"].strip(), row["name"].strip(), scored == "yes"))
+        code = row["code"].strip()
+        _checked(frozenset({code}), f"{table}, line {line}")
+        labels.append(Label(code, row["name"].strip(), scored == "yes"))
     codes = [label.code for label in labels]
     if len(set(codes)) != len(codes):
         raise TableError(f"{table} names a code twice: {sorted(c for c in set(codes) if codes.count(c) > 1)}")

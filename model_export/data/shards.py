@@ -96,9 +96,12 @@ def _labels(member: ShardMember) -> frozenset[str]:
         if _extension(member) != "json":
             return codes_in(text)
         found = json.loads(text)["labels"]
-        return frozenset(str(code) for code in ([found] if isinstance(found, str) else found))
     except (ValueError, KeyError, TypeError) as error:
         raise ShardError(f"{member} tells no labels: {error}") from error
+    codes = [found] if isinstance(found, str) else found
+    if not isinstance(codes, list) or not all(isinstance(code, str | int) for code in codes):
+        raise ShardError(f"{member} tells no labels: {found} is no list of codes")
+    return frozenset(str(code).strip() for code in codes)
 
 
 def _extension(member: ShardMember) -> str:

@@ -59,7 +59,7 @@ def test_a_table_is_read_in_order_with_either_separator(table: Path) -> None:
         ("file,labels\nnone.wav,a\n", "line 2: there is no file"),
         ("file,tags\n1.wav,a\n", r"missing: \['labels'\]"),
         ("file,labels\n", "needs rows"),
-        ("file,labels\n1.wav,a=b\n", "must not contain '='"),
+        ("file,labels\n1.wav,a=b\n", "a label code .* no '='"),
         ("file,labels\n1.wav,a\n1.wav,a,b\n", r"line 3: \['b'\] are beyond .* one cell, separated by ';'"),
     ],
 )
@@ -182,6 +182,13 @@ def test_a_recording_that_was_cut_off_is_named(table: Path, tmp_path: Path) -> N
         make_sets([table], tmp_path / "set", None, 0.0, 4.0, 16_000, 0)
 
 
+def test_a_vocabulary_names_no_code_that_cannot_be_written(tmp_path: Path) -> None:
+    for code in ("", "dog;cat", "a=b"):
+        (tmp_path / "vocabulary.csv").write_text(f"code,name\n{code},sound\n")
+        with pytest.raises(TableError, match=r"vocabulary\.csv, line 2: a label code is not empty"):
+            read_vocabulary(tmp_path / "vocabulary.csv")
+
+
 @unheeded
 def test_three_commands_lead_from_a_table_to_a_graph(table: Path, tmp_path: Path) -> None:
     config = tmp_path / "config.json"
@@ -265,7 +272,7 @@ def test_sounds_are_read_where_they_lie_in_a_shard(table: Path, tmp_path: Path) 
             [
                 ("txt", b"dog; tap water\n"),
                 ("cls", b"dog\r\ntap water\n"),
-                ("json", b'{"labels": "dog", "more": 1}'),
+                ("json", b'{"labels": " dog", "more": 1}'),
                 ("txt", b""),
             ]
         ):
@@ -286,7 +293,11 @@ def test_sounds_are_read_where_they_lie_in_a_shard(table: Path, tmp_path: Path) 
         ({"a.txt": b"dog"}, "needs one sound"),
         ({"a.wav": b"", "a.json": b"[1]"}, "tells no labels"),
         ({"a.wav": b"", "a.json": b"{}"}, "tells no labels"),
-        ({"a.wav": b"", "a.txt": b"dog=1"}, "must not contain"),
+        ({"a.wav": b"", "a.txt": b"dog=1"}, "a label code .* no '='"),
+        ({"a.wav": b"", "a.json": b'{"labels": ["dog", " "]}'}, "a label code is not empty"),
+        ({"a.wav": b"", "a.json": b'{"labels": [["dog"]]}'}, "is no list of codes"),
+        ({"a.wav": b"", "a.json": b'{"labels": {"dog": 0}}'}, "is no list of codes"),
+        ({"a.wav": b"", "a.json": b'{"labels": [null]}'}, "is no list of codes"),
         ({"a.wav": b"hello", "a.txt": b"dog"}, r"bad\.tar:a\.wav"),
         ({}, "holds no sample"),
     ],
