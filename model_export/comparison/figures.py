@@ -27,7 +27,7 @@ class Standing:
         by_set: of each set, mean over labels and seeds.
         mean_ap: average precision, mean over labels, sets and seeds.
         mean_ap_spread: standard deviation over the seeds.
-        frame_auc: of the presence, mean over labels, sets and seeds; NaN where there is no truth.
+        frame_auc: of the presence, mean over labels, sets and seeds; NaN where no set has truth.
         frame_auc_spread: standard deviation over the seeds.
         attention_auc: of the attention against frames with any of the labels, mean over sets and seeds.
     """
@@ -78,7 +78,7 @@ def standings(
             rates[name],
             np.array(drawn[name]),
             relative=_interval(
-                _ratio(np.nanmean(rates[name]), np.nanmean(rates[reference])) - 1,
+                _ratio(_mean(rates[name]), _mean(rates[reference])) - 1,
                 _ratio(means[name], means[reference]) - 1,
             ),
         )
@@ -94,26 +94,27 @@ def _standing(
     relative: Interval,
 ) -> Standing:
     """Of one configuration, its rates (seeds, sets, labels), those drawn (replicates, sets, labels)."""
-    areas = np.array([np.mean([result.frame_auc.mean() for result in of_seed]) for of_seed in seeds])
-    precisions = np.array([np.nanmean([_precisions(result) for result in of_seed]) for of_seed in seeds])
+    areas = _mean(np.array([[result.frame_auc for result in of_seed] for of_seed in seeds]), (1, 2))
+    precisions = _mean(np.array([[_precisions(result) for result in of_seed] for of_seed in seeds]), (1, 2))
     return Standing(
         seeds=len(seeds),
-        eer=_interval(float(np.nanmean(rates)), _means(drawn)),
-        eer_spread=_spread(np.nanmean(rates, axis=(1, 2))),
+        eer=_interval(float(_mean(rates)), _means(drawn)),
+        eer_spread=_spread(_mean(rates, (1, 2))),
         relative=relative,
         by_label={
-            label: _interval(float(np.nanmean(rates[:, :, column])), _means(drawn[:, :, column]))
+            label: _interval(float(_mean(rates[:, :, column])), _means(drawn[:, :, column]))
             for column, label in enumerate(seeds[0][0].labels)
         },
         by_set={
-            of: _interval(float(np.nanmean(rates[:, row])), _means(drawn[:, row]))
-            for row, of in enumerate(sets)
+            of: _interval(float(_mean(rates[:, row])), _means(drawn[:, row])) for row, of in enumerate(sets)
         },
         mean_ap=float(precisions.mean()),
         mean_ap_spread=_spread(precisions),
         frame_auc=float(areas.mean()),
         frame_auc_spread=_spread(areas),
-        attention_auc=float(np.mean([[result.attention_auc for result in of_seed] for of_seed in seeds])),
+        attention_auc=float(
+            _mean(np.array([[result.attention_auc for result in of_seed] for of_seed in seeds]))
+        ),
     )
 
 
@@ -147,11 +148,16 @@ def _ratio(of: Any, to: Any) -> Any:
         return of / to
 
 
+def _mean(values: NDArray[np.float64], axis: int | tuple[int, ...] | None = None) -> Any:
+    """Of what is defined; NaN where nothing is, as the rate of a label that no chunk of a set has."""
+    known = ~np.isnan(values)
+    return _ratio(np.where(known, values, 0.0).sum(axis), known.sum(axis))
+
+
 def _means(replicates: "list[NDArray[np.float64]] | NDArray[np.float64]") -> NDArray[np.float64]:
     """(replicates,) the mean of what is defined in each."""
     rows = np.asarray(replicates)
-    means: NDArray[np.float64] = np.nanmean(rows.reshape(len(rows), -1), axis=1)
-    return means
+    return np.asarray(_mean(rows.reshape(len(rows), -1), 1))
 
 
 def _interval(value: float, resampled: NDArray[np.float64]) -> Interval:

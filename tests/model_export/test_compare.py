@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import signal
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -293,3 +294,18 @@ def test_standings_against_a_slow_count() -> None:
     assert good.eer.low < good.eer.value < good.eer.high
     assert good.frame_auc == 0.5
     assert good.attention_auc == pytest.approx(0.7)
+
+
+def test_a_label_that_is_nowhere_takes_no_figure_from_the_others() -> None:
+    """Of a set of recordings with few labels, or beside one whose truth in time nobody knows."""
+    random = np.random.default_rng(0)
+    truth = random.random((40, 2)) < 0.4
+    truth[:, 1] = False
+    tags = truth + 0.6 * random.standard_normal(truth.shape)
+    timed = replace(_result(truth, tags), frame_auc=np.array([0.8, np.nan]))
+    untimed = replace(timed, frame_auc=np.full(2, np.nan), attention_auc=np.nan)
+    (found,) = standings({"a": [[timed, untimed]]}, ["one", "two"], "a", replicates=20).values()
+    assert found.frame_auc == pytest.approx(0.8)
+    assert found.attention_auc == pytest.approx(0.7)
+    assert found.eer.value == pytest.approx(equal_error_rate(truth[:, 0], tags[:, 0].astype(np.float32)))
+    assert np.isnan(found.by_label["y"].value)
