@@ -48,11 +48,6 @@ class Sets:
     validation: tuple[Path, ...]
     test: tuple[Path, ...] = ()
 
-    def __post_init__(self) -> None:
-        names = [path.name for path in (*self.validation, *self.test)]
-        if len(set(names)) < len(names):
-            raise AttLocError(f"sets to answer must have different names, not {names}")
-
     @property
     def answered(self) -> list[Path]:
         """Everything that runs are tested on."""
@@ -194,14 +189,15 @@ def compare(
         hours = (time.monotonic() - started) / done * (len(to_do) - done) / 3600
         if progress:
             typer.echo(f"{len(finished)} of {len(runs)}: {run.out}; about {hours:.1f} h to go", err=True)
-        write(suite, finished, sets, out, _QUICK, beginning)
-    return write(suite, finished, sets, out, replicates, beginning)
+        write(suite, finished, sets, tested, out, _QUICK, beginning)
+    return write(suite, finished, sets, tested, out, replicates, beginning)
 
 
 def write(
     suite: "Suite",
     finished: list[Run],
     sets: Sets,
+    tested: Mapping[Path, str],
     out: Path,
     replicates: int,
     beginning: "Beginning",
@@ -212,6 +208,7 @@ def write(
     from model_export.comparison.runs import read_result, training_cpu_s
     from model_export.comparison.suites import chunk_passes
     from model_export.data.mixture_set import read_weak_set
+    from model_export.data.set_names import names_of
 
     by_name = {name: [run for run in finished if run.name == name] for name in suite.configurations}
     by_name = {name: runs for name, runs in by_name.items() if runs}
@@ -222,20 +219,21 @@ def write(
     if beginning.start_from is not None:
         anew = f", {' and '.join(beginning.anew)} anew" if beginning.anew else ""
         notes.append(f"Every run began with the weights of {beginning.start_from.name}{anew}.")
+    called = names_of([*sets.train, *sets.answered])
     setting = Setting(
         suite.reference,
         {name: chunk_passes(runs[0].config) for name, runs in by_name.items()},
-        tuple(path.name for path in sets.train),
+        tuple(called[path] for path in sets.train),
         sum(len(read_weak_set(path)) for path in sets.train),
         replicates,
         tuple(notes),
     )
     parts = {"validation": sets.validation} | ({"test": sets.test} if sets.test else {})
-    names = {part: [path.name for path in folders] for part, folders in parts.items()}
+    names = {part: [called[path] for path in folders] for part, folders in parts.items()}
     found = {
         part: standings(
             {
-                name: [[read_result(run.out, folder) for folder in folders] for run in runs]
+                name: [[read_result(run.out, tested[folder]) for folder in folders] for run in runs]
                 for name, runs in by_name.items()
             },
             names[part],

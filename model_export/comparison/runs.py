@@ -102,11 +102,11 @@ def carry_out(
         export(Trained.read(last), graph, batches=(1, 2))
         told = {"training_cpu_s": None if resumed else round(seconds, 1)}  # of the last part alone
         (out / DONE).write_text(json.dumps(told) + "\n", encoding="utf-8")
-    missing = {folder: digest for folder, digest in tested.items() if not _is_answered(out, folder, digest)}
+    missing = {digest: folder for folder, digest in tested.items() if not answers_file(out, digest).exists()}
     if missing:
         bundle = Bundle.load(graph, device="cpu")
-        for folder, digest in missing.items():
-            _write(_answered(bundle, folder), digest, answers_file(out, folder))
+        for digest, folder in missing.items():
+            _write(_answered(bundle, folder), answers_file(out, digest))
 
 
 def signature(config: "TrainConfig", train_sets: list[Path], beginning: Beginning) -> dict[str, object]:
@@ -157,22 +157,13 @@ def is_done(
     return (
         (out / DONE).exists()
         and json.loads(begun.read_text(encoding="utf-8")) == signature(config, train_sets, beginning)
-        and all(_is_answered(out, folder, digest) for folder, digest in tested.items())
+        and all(answers_file(out, digest).exists() for digest in tested.values())
     )
 
 
-def _is_answered(out: Path, folder: Path, digest: str) -> bool:
-    """Whether the answers under the set's name are to the set as it is now."""
-    path = answers_file(out, folder)
-    if not path.exists():
-        return False
-    with np.load(path) as stored:
-        return "set" in stored and str(stored["set"]) == digest
-
-
-def answers_file(out: Path, folder: Path) -> Path:
-    """Where a run keeps its answers to a set."""
-    return out / f"answers-{folder.name}.npz"
+def answers_file(out: Path, digest: str) -> Path:
+    """Where a run keeps its answers to the set of a digest: whatever it is called, and made anew another."""
+    return out / f"answers-{digest[:16]}.npz"
 
 
 def training_cpu_s(out: Path) -> float | None:
@@ -181,9 +172,9 @@ def training_cpu_s(out: Path) -> float | None:
     return told["training_cpu_s"]
 
 
-def read_result(out: Path, folder: Path) -> Result:
-    """What a run answered to a set."""
-    with np.load(answers_file(out, folder)) as stored:
+def read_result(out: Path, digest: str) -> Result:
+    """What a run answered to the set of a digest."""
+    with np.load(answers_file(out, digest)) as stored:
         labels = tuple(str(label) for label in stored["labels"])
         return Result(
             labels, stored["present"], stored["tags"], stored["frame_auc"], float(stored["attention_auc"])
@@ -204,11 +195,10 @@ def _answered(bundle: "Bundle", folder: Path) -> Result:
     return Result(found.labels, found.present, found.tags, np.array(areas), heard)
 
 
-def _write(result: Result, digest: str, path: Path) -> None:
+def _write(result: Result, path: Path) -> None:
     partial = path.with_suffix(".partial.npz")
     np.savez_compressed(
         partial,
-        set=np.array(digest),
         labels=np.array(result.labels),
         present=result.present,
         tags=result.tags,

@@ -28,6 +28,7 @@ from model_export.data.mixture_set import MixtureSetError, write_manifest
 from model_export.metrics import average_precision, equal_error_rate
 from service.engine.errors import AttLocError
 from tests.model_export.advice import UNHEEDED
+from tests.model_export.runs import part
 
 pytestmark = [
     *UNHEEDED,
@@ -78,6 +79,18 @@ def test_a_comparison_trains_answers_and_tabulates_once(mixtures: Path, tmp_path
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.onnx")} == trained
 
 
+def test_sets_of_one_folder_name_are_told_apart(mixtures: Path, tmp_path: Path) -> None:
+    others = [
+        part(mixtures, tmp_path / where / mixtures.name, chunks) for where, chunks in (("a", 9), ("b", 12))
+    ]
+    sets = Sets((mixtures,), (others[0],), (others[1],))
+    text = compare(SUITE.only(["gmm"]), sets, tmp_path / "run", 1, 16, 1, replicates=5, progress=False)
+    assert f"## Validation: a/{mixtures.name}\n" in text
+    assert f"## Test: b/{mixtures.name}\n" in text
+    run = tmp_path / "run" / "gmm" / "seed-1"
+    assert [len(read_result(run, digest).tags) for digest in digests(others).values()] == [9, 12]
+
+
 def test_another_configuration_replaces_a_run(mixtures: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
     config = train_config(SUITE.fields("gmm"), seed=1, chunks=16, checkpoints=1)
@@ -108,12 +121,12 @@ def test_a_set_that_was_made_anew_is_answered_anew(mixtures: Path, tmp_path: Pat
     out = tmp_path / "run"
     carry_out(config, [mixtures], digests([tested]), out, progress=False)
     graph = (out / "last.onnx").stat().st_mtime_ns
-    first = read_result(out, tested)
+    first = read_result(out, digests([tested])[tested])
     waveforms = np.load(tested / "waveforms.npy")
     np.save(tested / "waveforms.npy", waveforms[::-1])
     assert not is_done(config, [mixtures], digests([tested]), out)
     carry_out(config, [mixtures], digests([tested]), out, progress=False)
-    assert read_result(out, tested).tags == pytest.approx(first.tags[::-1], abs=1e-6)
+    assert read_result(out, digests([tested])[tested]).tags == pytest.approx(first.tags[::-1], abs=1e-6)
     assert (out / "last.onnx").stat().st_mtime_ns == graph
     (tested / "labels.csv").unlink()
     with pytest.raises(MixtureSetError, match=r"no complete set .*labels\.csv"):
@@ -241,8 +254,6 @@ def test_suites_are_read_and_refused_by_name(mixtures: Path, tmp_path: Path) -> 
         train_config({"lerning_rate": 1.0}, 1, 10, 1)
     with pytest.raises(SuiteError, match="no configuration"):
         SUITE.only(["plane"])
-    with pytest.raises(AttLocError, match="different names"):
-        Sets((mixtures,), (mixtures, mixtures))
     punctuation = Suite("a+b", {"a+b": {}, "a-b": {}}, {})
     with pytest.raises(AttLocError, match="punctuation"):
         plan(punctuation, Sets((mixtures,), (mixtures,)), 1, 64, 1, tmp_path)
