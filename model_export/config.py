@@ -71,9 +71,6 @@ class TrainConfig:
             "free" to take up what localization gives to none of the others; then it is asked nothing.
         soft_labels: learn the share of annotators who heard a label instead of their majority's vote, or how
             sure the set's teachers are of it (see `teach`).
-        passing: codes of labels whose sounds come and go: what a network hears of them in the quietest frames
-            of a chunk is added to its loss (see `quiet`). None by default.
-        quiet_share: of a chunk's frames, that count as its quietest.
         optimizer: "muon" moves the matrices between hidden layers by orthogonalized momentum and the rest by
             Adam (see `optimizer`); "adam" moves all alike.
         learning_rate: at its highest; falls to a hundredth of it along a cosine.
@@ -98,8 +95,6 @@ class TrainConfig:
     balance: float = 0.0
     unscored: Literal["learned", "free"] = "learned"
     soft_labels: bool = False
-    passing: tuple[str, ...] = ()
-    quiet_share: Annotated[float, Field(ge=0, le=1)] = 0.15
     optimizer: OptimizerName = "muon"
     learning_rate: float = 2e-3
     warmup_share: float = 0.02
@@ -112,8 +107,6 @@ class TrainConfig:
     def __post_init__(self) -> None:
         if self.network.labels != len(self.labels):
             raise ValueError(f"network has {self.network.labels} outputs for {len(self.labels)} labels")
-        if unknown := sorted({*self.passing} - {label.code for label in self.labels}):
-            raise ValueError(f"`passing` names {', '.join(unknown)}, which is no label")
         if self.network.n_mels != self.frontend.n_mels:
             raise ValueError(
                 f"network reads {self.network.n_mels} mels, front-end gives {self.frontend.n_mels}"

@@ -16,7 +16,6 @@ from model_export.metrics.tagging import equal_error_rate
 from model_export.models.network import cross_entropy
 from model_export.models.waveform_tagger import WaveformTagger
 from model_export.optimizer import optimizer_of
-from model_export.quiet import heard_in, quietest
 
 SELECTED_BY = "eer"
 _MOST_LOGGED = 40  # labels; of a larger vocabulary only the mean is logged
@@ -42,7 +41,6 @@ class TaggerModule(lightning.LightningModule):
         self._answers: dict[int, list[tuple[Tensor, Tensor]]] = {}
         scored = torch.tensor([label.scored for label in config.labels])
         self.register_buffer("_scored", scored, persistent=False)
-        self._passing = [i for i, label in enumerate(config.labels) if label.code in config.passing]
 
     def training_step(self, batch: tuple[Tensor, Tensor], _index: int) -> Tensor:
         """The network's loss, as a rule binary cross-entropy (Eq. 1), of one augmented batch."""
@@ -59,11 +57,7 @@ class TaggerModule(lightning.LightningModule):
             targets = targets.masked_fill(~self._scored, math.nan)
         standardized = frontend.standardized(features)
         network = self.tagger.network
-        prediction = network(standardized)
-        loss = network.loss(prediction, targets, standardized)
-        if self._passing:
-            quiet = quietest(features, self.config.quiet_share, log)
-            loss = loss + heard_in(quiet, prediction.presence[:, :, self._passing])
+        loss = network.loss(network(standardized), targets, standardized)
         self.log("train_loss", loss, prog_bar=True)
         return loss
 

@@ -89,7 +89,8 @@ def make_release(
     reports.mkdir(parents=True, exist_ok=True)
     trained = Trained.read(checkpoint)
     if notes:
-        trained = replace(trained, training={"notes": notes, **trained.training})
+        earlier = trained.training.get("notes", [])
+        trained = replace(trained, training={**trained.training, "notes": [*earlier, *notes]})
     draft, decisions = reports / "undecided.onnx", reports / "calibration.json"
     typer.echo("1/5 export")
     export(trained, draft)

@@ -65,7 +65,7 @@ def test_what_is_no_graph_cannot_be_begun_with(
         ('{"labels": 5}', "TrainConfig: labels=5: Input should be a valid tuple"),
         ('{"network": {"name": []}}', "no network []; there are att_loc_cgrnn, "),
         ('{"epochs": 0}', "TrainConfig: epochs=0: Input should be greater than 0"),
-        ('{"quiet_share": 3}', "TrainConfig: quiet_share=3: Input should be less than or equal to 1"),
+        ('{"ema_decay": 1}', "TrainConfig: ema_decay=1: Input should be less than 1"),
     ],
 )
 def test_what_is_no_configuration_is_refused(

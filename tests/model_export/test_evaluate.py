@@ -358,21 +358,21 @@ def test_release_goes_from_a_checkpoint_to_a_graph_with_its_card(tmp_path: Path,
     torch.save(stored, tmp_path / "best.ckpt")
     graph = tmp_path / "weights" / "model.onnx"
     (tmp_path / "failures.md").write_text("Everything goes wrong.\n")
-    run = CliRunner().invoke(
-        app(),
-        [
+
+    def release(network: Path, *options: str) -> None:
+        arguments = [
             "release",
-            str(tmp_path / "best.ckpt"),
+            str(network),
             *("--decide-on", str(mixtures)),
             *("--report-on", str(mixtures)),
             *("--out", str(graph)),
             *("--reports", str(tmp_path / "reports")),
-            *("--replicates", "10", "--note", "A network that learned nothing."),
-            *("--silenced", "2", "--discussion", str(tmp_path / "failures.md")),
-        ],
-        catch_exceptions=False,
-    )
-    assert run.exit_code == 0
+            *("--replicates", "10", "--silenced", "2", "--discussion", str(tmp_path / "failures.md")),
+            *options,
+        ]
+        assert CliRunner().invoke(app(), arguments, catch_exceptions=False).exit_code == 0
+
+    release(tmp_path / "best.ckpt", "--note", "A network that learned nothing.")
     Bundle.load(graph, device="cpu").self_test()
     card = read_card(graph)
     calibration = Calibration.read(tmp_path / "reports" / "calibration.json")
@@ -388,6 +388,11 @@ def test_release_goes_from_a_checkpoint_to_a_graph_with_its_card(tmp_path: Path,
     rate = report["sets"]["tiny-set"]["tagging"]["mean_equal_error_rate"]["value"]
     assert f"{rate:.3f} [" in page
     assert "kitchen20" in page
+    release(graph, "--note", "Measured once more.", "--overwrite")  # its network is in the graph
+    assert read_card(graph).tag_thresholds == pytest.approx(calibration.tag_thresholds, abs=1e-4)
+    again = (graph.parent / "MODEL_CARD.md").read_text()
+    assert "A network that learned nothing." in again
+    assert "Measured once more." in again
     assert "The ATT-LOC CGRNN of Xu" in page
     assert "## What goes wrong\n\nEverything goes wrong." in page
     assert f"Version `{Bundle.load(graph, device='cpu').version}`" in page
