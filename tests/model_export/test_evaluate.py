@@ -388,14 +388,15 @@ def test_release_goes_from_a_checkpoint_to_a_graph_with_its_card(tmp_path: Path,
     rate = report["sets"]["tiny-set"]["tagging"]["mean_equal_error_rate"]["value"]
     assert f"{rate:.3f} [" in page
     assert "kitchen20" in page
+    assert "The ATT-LOC CGRNN of Xu" in page
+    assert "## What goes wrong\n\nEverything goes wrong." in page
+    assert f"Version `{Bundle.load(graph, device='cpu').version}`" in page
+
     release(graph, "--note", "Measured once more.", "--overwrite")  # its network is in the graph
     assert read_card(graph).tag_thresholds == pytest.approx(calibration.tag_thresholds, abs=1e-4)
     again = (graph.parent / "MODEL_CARD.md").read_text()
     assert "A network that learned nothing." in again
     assert "Measured once more." in again
-    assert "The ATT-LOC CGRNN of Xu" in page
-    assert "## What goes wrong\n\nEverything goes wrong." in page
-    assert f"Version `{Bundle.load(graph, device='cpu').version}`" in page
 
     other = tmp_path / "other.onnx"
     with torch.no_grad():
