@@ -85,9 +85,13 @@ class Session:
         samples = self._mono.push(frames, FULL_SCALE[self._query.format])
         if ended and self._mono.levels.frames:
             samples = np.concatenate([samples, self._mono.finish()])
-        messages = self._told(self._listener.push(samples))
-        if ended:
-            messages += self._told(self._listener.finish())
+        try:
+            messages = self._told(self._listener.push(samples))
+            if ended:
+                messages += self._told(self._listener.finish())
+        except UnavailableError:
+            self._store(last=ended)  # what has settled does not hang on the rest
+            raise
         stored = self._store(last=ended)
         return messages + stored, bool(stored)
 

@@ -17,14 +17,17 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
 from service.api.announcer import Announcer
+from service.api.handshake import LiveQuery
 from service.api.keys import digest_of
 from service.api.logs import FIELDS
 from service.api.schemas import Frames, Problem
+from service.api.session import Session
 from service.connection import LiveConnection
 from service.engine.analysis import Event
 from service.engine.card import EventDecoder
 from service.engine.errors import UnavailableError
 from service.engine.live import News
+from service.engine.tagger import Tagger
 from service.timeline.records import NewRecording
 from service.timeline.store import Timeline
 from tests.service.api.raw import HANDSHAKE, answer_on, head
@@ -380,6 +383,35 @@ def test_a_database_that_is_away_for_a_while_loses_nothing(
     assert stored[0]["recorded_at"] == "2026-11-22T10:00:00.000Z"
     for one, two in itertools.pairwise(stored):
         assert one["until"] == two["recorded_at"]
+
+
+def test_what_has_settled_is_kept_though_the_rest_cannot_be_heard(
+    hearing: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    append, kept = Timeline.append, list[NewRecording]()
+
+    def away(_self: Timeline, _new: NewRecording) -> str:
+        raise UnavailableError("away")
+
+    def back(self: Timeline, new: NewRecording) -> str:
+        kept.append(new)
+        return append(self, new)
+
+    def full(*_: Any, **__: Any) -> Any:
+        raise UnavailableError("the queue is full")
+
+    query = LiveQuery.model_validate({"source": "settled", "recorded_at": START})
+    session = Session(hearing.service, hearing.service.loaded, query)
+    monkeypatch.setattr(Timeline, "append", away)
+    whole = sound(60.0, seed=8).tobytes()
+    for at in range(0, len(whole), 64_000):
+        session.hear(whole[at : at + 64_000])
+    monkeypatch.setattr(Timeline, "append", back)
+    monkeypatch.setattr(Tagger, "infer", full)
+    monkeypatch.setattr("service.api.session.PATIENCE_S", 0.0)
+    with pytest.raises(UnavailableError, match="the queue is full"):
+        session.hear(whole[:64_000], ended=True)
+    assert sum(new.analysis.duration_s for new in kept) > 20.0
 
 
 def news(*events: Event, heard: float, decided: float = 0.0) -> News:
