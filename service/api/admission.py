@@ -1,7 +1,7 @@
 """How many recordings are in the house at once, and how fast they leave it."""
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from time import monotonic
 
@@ -19,8 +19,10 @@ class Admission:
         taken: how many there are.
     """
 
-    def __init__(self, places: int) -> None:
+    def __init__(self, places: int, refused: Callable[[], None]) -> None:
+        """All places are free; `refused` is called for each recording that finds none."""
         self.places = places
+        self._refused = refused
         self.taken = 0
         self._left: deque[float] = deque(maxlen=_REMEMBERED)
 
@@ -32,6 +34,7 @@ class Admission:
             UnavailableError: all are taken; says when those before are done.
         """
         if self.taken >= self.places:
+            self._refused()
             raise UnavailableError(
                 f"{self.taken} recordings are being received or analysed, as many as allowed", self.wait_s()
             )

@@ -109,7 +109,7 @@ class Service:
     ) -> None:
         self.settings = settings
         self.metrics = Metrics()
-        self.admission = Admission(settings.max_uploads)
+        self.admission = Admission(settings.max_uploads, lambda: self.metrics.refused("uploads"))
         self.bulletin = Bulletin()
         self.breaker = Breaker()
         self.quotas = Quotas(self.metrics)

@@ -6,7 +6,8 @@ from service.engine.errors import UnavailableError
 
 
 def test_places_are_given_back_whatever_happens() -> None:
-    places = Admission(1)
+    refused: list[bool] = []
+    places = Admission(1, lambda: refused.append(True))
     with pytest.raises(ValueError, match="inside"), places.place():
         raise ValueError("inside")
     with places.place():
@@ -14,12 +15,13 @@ def test_places_are_given_back_whatever_happens() -> None:
         with pytest.raises(UnavailableError), places.place():
             pass
     assert places.taken == 0
+    assert len(refused) == 1
 
 
 def test_the_wait_is_what_is_here_over_the_rate_it_leaves(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = [0.0]
     monkeypatch.setattr(admission, "monotonic", lambda: clock[0])
-    places = Admission(10)
+    places = Admission(10, lambda: None)
     for _ in range(20):  # five a second
         with places.place():
             clock[0] += 0.2

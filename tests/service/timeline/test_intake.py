@@ -153,18 +153,21 @@ def test_what_the_database_refuses_of_one_costs_the_others_nothing(timeline: Tim
 
 def test_a_locked_database_refuses_the_group_and_keeps_nothing_of_it(tmp_path: Path) -> None:
     path = tmp_path / "timeline.db"
-    timeline = Timeline.open(f"sqlite:///{path}", timeout_s=0.1)
+    hasty = Timeline.open(f"sqlite:///{path}", timeout_s=0.1)
     new = [new_recording(10 * i) for i in range(4)]
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         with ThreadPoolExecutor(len(new)) as pool:
-            refused = [pool.submit(timeline.append, each).exception(LONG_S) for each in new]
+            futures = [pool.submit(hasty.append, each) for each in new]
+            refused = [future.exception(LONG_S) for future in futures]
         other.execute("ROLLBACK")
     assert all(isinstance(error, UnavailableError) for error in refused)
-    assert timeline.sources() == []
+    hasty.close()
 
-    assert len(set(ids_of(together(timeline, new)))) == 4
-    timeline.close()
+    patient = Timeline.open(f"sqlite:///{path}")
+    assert patient.sources() == []
+    assert len(set(ids_of(together(patient, new)))) == 4
+    patient.close()
 
 
 @st.composite
