@@ -5,9 +5,9 @@ from pathlib import Path
 
 import httpx
 import pytest
-from playwright.sync_api import BrowserContext, Route, expect
+from playwright.sync_api import Route, expect
 
-from tests.browser.conftest import Sound
+from tests.browser.conftest import LaunchBrowser, Sound
 from tests.browser.visit import Visit
 from tests.service.api.serving import Running
 
@@ -124,7 +124,8 @@ def test_the_status_tells_the_model_and_the_load(visit: Visit, client: httpx.Cli
     model = client.get("/model").json()
     visit.go("status")
     expect(visit.page.locator(".card")).to_contain_text(model["sha256"])
-    expect(visit.page.locator(".card tbody tr")).to_have_count(len(model["labels"]))
+    labels = visit.page.locator(".card tbody").first  # its training has tables too
+    expect(labels.locator("tr")).to_have_count(len(model["labels"]))
     gauges = visit.page.locator(".gauges")
     expect(gauges).to_contain_text("ready")
     expect(gauges).to_contain_text("CPUExecutionProvider")
@@ -175,9 +176,10 @@ def test_a_service_that_went_away_shows_in_the_status(visit: Visit) -> None:
 
 
 def test_a_service_that_is_slow_to_answer_is_not_asked_ever_more(
-    context: BrowserContext, server: Running
+    launch: LaunchBrowser, server: Running
 ) -> None:
-    with Visit.begin(context, server.url) as visit:
+    # A clock is that of all tabs of a browser.
+    with launch() as apart, Visit.begin(apart, server.url) as visit:
         visit.page.clock.install()
         visit.go("status")
         visit.wait_for(".gauge")

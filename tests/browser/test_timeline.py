@@ -5,7 +5,7 @@ from pathlib import Path
 import httpx
 from playwright.sync_api import BrowserContext, expect
 
-from tests.browser.conftest import Sound
+from tests.browser.conftest import LaunchBrowser, Sound
 from tests.browser.visit import Visit
 from tests.chaos.process import ServiceProcess
 from tests.service.api.serving import Running
@@ -197,10 +197,11 @@ def test_too_many_events_are_cut_at_their_older_end(visit: Visit) -> None:
 
 
 def test_what_has_passed_is_let_go_and_asked_for_again(
-    context: BrowserContext, server: Running, client: httpx.Client, sound: Sound
+    launch: LaunchBrowser, server: Running, client: httpx.Client, sound: Sound
 ) -> None:
     events = post(client, sound, "passing")
-    with Visit.begin(context, server.url) as visit:
+    # A clock is that of all tabs of a browser.
+    with launch() as apart, Visit.begin(apart, server.url) as visit:
         visit.page.clock.install()
         visit.go("timeline?source=passing&span=300")
         visit.drawn(".lanes-plot")
