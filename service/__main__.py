@@ -51,7 +51,7 @@ def serve() -> None:
     from service.api.logs import configure
     from service.app import create_app
     from service.heaps import share_heaps
-    from service.server import serve as run
+    from service.server.server import serve as run
 
     share_heaps()
     settings = _settings()

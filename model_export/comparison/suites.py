@@ -11,7 +11,7 @@ from pydantic import TypeAdapter
 from service.engine.errors import AttLocError
 
 if TYPE_CHECKING:
-    from model_export.config import TrainConfig
+    from model_export.run.config import TrainConfig
 
 Fields = Mapping[str, Any]
 
@@ -168,7 +168,7 @@ def train_config(fields: Fields, seed: int, chunks: int, checkpoints: int) -> "T
     Raises:
         SuiteError: a field that does not exist or has no valid value, or parts that do not fill a batch.
     """
-    from model_export.config import ConfigError, TrainConfig
+    from model_export.run.config import ConfigError, TrainConfig
 
     each = chunks // checkpoints
     budget = {"seed": seed, "epochs": checkpoints, "epoch_chunks": max(1, each)}

@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from model_export.calibration import DEFAULT_DECODER, UNFITTED, Calibration
 from model_export.evaluation.answers import Answers
 from model_export.evaluation.localization import COARSE_S, FINE_S
 from model_export.evaluation.probabilities import fit_evidence, fit_frames, fit_tags, with_probabilities
@@ -26,6 +25,7 @@ from model_export.metrics import (
     segment_activity,
     segment_counts,
 )
+from model_export.models.calibration import DEFAULT_DECODER, UNFITTED, Calibration
 from service.engine.card import EventDecoder
 from service.engine.events import median_filter
 

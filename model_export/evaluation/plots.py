@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from model_export.evaluation.answers import Answers
 from model_export.metrics import equal_error_rate, expected_calibration_error, roc_points
-from model_export.palette import label_colours
+from model_export.pictures.palette import label_colours
 
 _BINS = 10
 _LEAST_CHUNKS = 5  # a share of fewer says nothing

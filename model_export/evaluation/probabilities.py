@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
-from model_export.calibration import UNFITTED, Calibration, ScoreCalibration, logit
 from model_export.evaluation.answers import Answers
-from model_export.evidence import CURVES, SCALES, Evidence, Scales, at_scales
+from model_export.models.calibration import UNFITTED, Calibration, ScoreCalibration, logit
+from model_export.models.evidence import CURVES, SCALES, Evidence, Scales, at_scales
 
 Scores = dict[str, ScoreCalibration]
 

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from model_export.calibration import Calibration
 from model_export.data.mixture_set import read_weak_set
 from model_export.evaluation.answers import Answers
 from model_export.evaluation.faithfulness import faithfulness_curves, faithfulness_figures
@@ -14,8 +13,9 @@ from model_export.evaluation.localization import localization_figures
 from model_export.evaluation.probabilities import raw_tags
 from model_export.evaluation.speakers import CHILD, Recording, speaker_figures
 from model_export.evaluation.tagging import tagging_figures
-from model_export.graph_file import graph_digest
-from model_export.revision import revision
+from model_export.graph.file import graph_digest
+from model_export.graph.revision import revision
+from model_export.models.calibration import Calibration
 from service.engine.bundle import Bundle
 
 Document = dict[str, Any]

@@ -4,8 +4,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from model_export.calibration import LEAST_SCORE, MOST_SCORE, Calibration
-from model_export.evidence import BOUNDS, PRODUCT, REACH, Scales
+from model_export.models.calibration import LEAST_SCORE, MOST_SCORE, Calibration
+from model_export.models.evidence import BOUNDS, PRODUCT, REACH, Scales
 from model_export.models.prediction import Prediction
 from model_export.models.waveform_tagger import WaveformTagger
 from service.engine.card import Label

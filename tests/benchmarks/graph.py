@@ -24,15 +24,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from model_export.calibration import Calibration
 from model_export.data.labels import CHIME_HOME
-from model_export.export import Trained, describe, export, trace
-from model_export.frontend import FrontEndConfig, LogMel
-from model_export.graph_file import embed
+from model_export.features.frontend import FrontEndConfig, LogMel
+from model_export.graph.export import Trained, describe, export, trace
+from model_export.graph.file import embed
+from model_export.graph.parity import check_parity, lengths, waveforms
 from model_export.models.att_loc_cgrnn import AttLocCGRNN, AttLocConfig
+from model_export.models.calibration import Calibration
 from model_export.models.prediction import Prediction
 from model_export.models.waveform_tagger import WaveformTagger
-from model_export.parity import check_parity, lengths, waveforms
 from service.engine.cpus import usable_cpus
 from tests.benchmarks import bare
 from tests.benchmarks.operations import multiplications

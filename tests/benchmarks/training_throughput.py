@@ -11,12 +11,12 @@ from dataclasses import replace
 
 import torch
 
-from model_export.augment import augment
-from model_export.config import TrainConfig
 from model_export.models.registry import SYSTEMS
 from model_export.models.waveform_tagger import WaveformTagger
-from model_export.optimizer import optimizer_of
-from model_export.precision import fastest_precision
+from model_export.run.config import TrainConfig
+from model_export.training.augment import augment
+from model_export.training.optimizer import optimizer_of
+from model_export.training.precision import fastest_precision
 
 FRAMES = 249
 

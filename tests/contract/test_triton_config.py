@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from model_export.triton import write_entry
+from model_export.graph.triton import write_entry
 
 PYTHON = os.environ.get("ATTLOC_TRITON_PYTHON", sys.executable)
 HAS_MESSAGES = subprocess.run(

@@ -2,7 +2,7 @@
 
 import torch
 
-from model_export.averaging import warmed_average
+from model_export.training.averaging import warmed_average
 
 
 def averaged(weights: list[float], decay: float) -> float:

@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from model_export.__main__ import create_app, main
-from model_export.config import TrainConfig
+from model_export.run.config import TrainConfig
 from tests.model_export.advice import unheeded
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from model_export.compare import Sets, compare, plan
+from model_export.comparison.compare import Sets, compare, plan
 from model_export.comparison.figures import standings
 from model_export.comparison.runs import (
     Beginning,
@@ -161,7 +161,7 @@ def test_labels_are_those_of_the_sets(mixtures: Path, tmp_path: Path) -> None:
 def test_a_run_that_was_broken_off_tells_no_time(
     mixtures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from model_export import module
+    from model_export.training import module
 
     class KilledError(Exception):
         pass

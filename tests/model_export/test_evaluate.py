@@ -12,12 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from model_export import evaluate, release
-from model_export.calibration import DEFAULT_DECODER, Calibration
-from model_export.checkpoint import CONFIG_KEY, DATA_KEY, PREFIX
-from model_export.config import TrainConfig
 from model_export.data.mixture_set import MixtureSetError, read_truth, read_weak_set
-from model_export.evaluation import fitting
+from model_export.evaluation import evaluate, fitting
 from model_export.evaluation.answers import Answers, answer, answer_all, pooled
 from model_export.evaluation.dcase import ScoreFileError, dcase_error_rates
 from model_export.evaluation.fitting import best_of, best_threshold, event_objective, fit, label_truth
@@ -27,11 +23,15 @@ from model_export.evaluation.plots import reliability
 from model_export.evaluation.report import Extent, measure, plain, shift
 from model_export.evaluation.speakers import Recording
 from model_export.evaluation.tagging import tagging_figures
-from model_export.frontend import FrontEndConfig
-from model_export.graph_file import graph_digest, read_card
+from model_export.features.frontend import FrontEndConfig
+from model_export.graph.file import graph_digest, read_card
 from model_export.metrics import equal_error_rate, roc_auc
 from model_export.models.att_loc_cgrnn import AttLocConfig
+from model_export.models.calibration import DEFAULT_DECODER, Calibration
 from model_export.models.waveform_tagger import WaveformTagger
+from model_export.release import release
+from model_export.run.checkpoint import CONFIG_KEY, DATA_KEY, PREFIX
+from model_export.run.config import TrainConfig
 from service.engine.bundle import Bundle
 from service.engine.errors import BundleError
 

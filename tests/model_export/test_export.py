@@ -8,13 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from model_export.calibration import Calibration, CalibrationError
-from model_export.export import Trained, export, self_test_waveform, trace
-from model_export.frontend import FrontEndConfig, LogMel
-from model_export.models.att_loc_cgrnn import AttLocConfig
-from model_export.models.prediction import Prediction
-from model_export.models.waveform_tagger import WaveformTagger
-from model_export.parity import (
+from model_export.features.frontend import FrontEndConfig, LogMel
+from model_export.graph.export import Trained, export, self_test_waveform, trace
+from model_export.graph.parity import (
     check_parity,
     check_structure,
     inference_session,
@@ -22,6 +18,10 @@ from model_export.parity import (
     lengths,
     waveforms,
 )
+from model_export.models.att_loc_cgrnn import AttLocConfig
+from model_export.models.calibration import Calibration, CalibrationError
+from model_export.models.prediction import Prediction
+from model_export.models.waveform_tagger import WaveformTagger
 from service.engine.card import METADATA_KEY, EventDecoder, Label, ModelCard
 from service.engine.errors import BundleError
 

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from model_export.calibration import Calibration, ScoreCalibration
-from model_export.evidence import Evidence
-from model_export.graph_file import file_version, graph_digest, read_card
-from model_export.model_card import render
+from model_export.graph.file import file_version, graph_digest, read_card
+from model_export.models.calibration import Calibration, ScoreCalibration
+from model_export.models.evidence import Evidence
+from model_export.release.model_card import render
 from service.engine.card import ModelCard
 
 OWN = {

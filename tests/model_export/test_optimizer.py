@@ -10,7 +10,7 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from model_export.models.network import Network
 from model_export.models.registry import SYSTEMS, build_network
-from model_export.optimizer import MuonAndAdam, optimizer_of
+from model_export.training.optimizer import MuonAndAdam, optimizer_of
 
 RATE = 0.01
 

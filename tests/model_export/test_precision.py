@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from model_export.precision import fastest_precision
+from model_export.training.precision import fastest_precision
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from model_export.calibration import DEFAULT_DECODER, Calibration, CalibrationError, ScoreCalibration, logit
-from model_export.config import TrainConfig
 from model_export.evaluation.answers import Answers
 from model_export.evaluation.fitting import fit, weak_decoder
 from model_export.evaluation.probabilities import (
@@ -24,14 +22,22 @@ from model_export.evaluation.probabilities import (
     raw_tags,
     with_probabilities,
 )
-from model_export.evidence import REACH, Evidence, at_scales
-from model_export.export import Trained, export
-from model_export.graph_file import read_card
+from model_export.graph.export import Trained, export
+from model_export.graph.file import read_card
+from model_export.graph.parity import inference_session
 from model_export.metrics import expected_calibration_error, roc_auc
 from model_export.models.att_loc_cgrnn import AttLocConfig
 from model_export.models.calibrated import Calibrated
+from model_export.models.calibration import (
+    DEFAULT_DECODER,
+    Calibration,
+    CalibrationError,
+    ScoreCalibration,
+    logit,
+)
+from model_export.models.evidence import REACH, Evidence, at_scales
 from model_export.models.waveform_tagger import WaveformTagger
-from model_export.parity import inference_session
+from model_export.run.config import TrainConfig
 from service.engine.bundle import Bundle
 from service.engine.card import Label
 

@@ -13,7 +13,7 @@ import pytest
 from typer.testing import CliRunner
 
 from model_export.__main__ import create_app
-from model_export.config import ConfigError
+from model_export.comparison.reproduce import EPOCHS, EVALUATION, Trial, prepare, read_configs, trials
 from model_export.data.chime_home import ChimeHome, ChimeHomeError
 from model_export.data.chime_home_archive import fetch_chime_home
 from model_export.evaluation.paper_tables import (
@@ -26,7 +26,7 @@ from model_export.evaluation.paper_tables import (
 )
 from model_export.metrics import Interval, equal_error_rate
 from model_export.models.registry import UnknownNetworkError
-from model_export.reproduce import EPOCHS, EVALUATION, Trial, prepare, read_configs, trials
+from model_export.run.config import ConfigError
 from tests.model_export.advice import unheeded
 
 

@@ -8,17 +8,17 @@ import onnx
 import pytest
 import torch
 
-from model_export.calibration import DEFAULT_DECODER, Calibration, ScoreCalibration
-from model_export.checkpoint import Checkpoint
-from model_export.config import TrainConfig
-from model_export.export import Trained, export
-from model_export.frontend import FrontEndConfig
-from model_export.graph_file import embed, read_card
-from model_export.graph_weights import read_graph
+from model_export.features.frontend import FrontEndConfig
+from model_export.graph.export import Trained, export
+from model_export.graph.file import embed, read_card
+from model_export.graph.starting_point import adopt, read_trained
+from model_export.graph.weights import read_graph
 from model_export.models.att_loc_cgrnn import AttLocConfig
+from model_export.models.calibration import DEFAULT_DECODER, Calibration, ScoreCalibration
 from model_export.models.registry import SYSTEMS
 from model_export.models.waveform_tagger import WaveformTagger
-from model_export.starting_point import adopt, read_trained
+from model_export.run.checkpoint import Checkpoint
+from model_export.run.config import TrainConfig
 from service.engine.card import Label
 from service.engine.errors import BundleError
 

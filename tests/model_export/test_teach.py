@@ -11,14 +11,14 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from model_export.checkpoint import load_checkpoint
-from model_export.config import TrainConfig
 from model_export.data.labels import CHIME_HOME
 from model_export.data.mixture_set import MixtureSetError, read_weak_set
 from model_export.data.recordings import vocabulary_of
 from model_export.models.att_loc_cgrnn import AttLocConfig
-from model_export.teach import TeachingError, teach
-from model_export.train import read_config, train
+from model_export.run.checkpoint import load_checkpoint
+from model_export.run.config import TrainConfig
+from model_export.training.teach import TeachingError, teach
+from model_export.training.train import read_config, train
 from service.engine.errors import BundleError
 from tests.model_export.advice import UNHEEDED
 
@@ -51,7 +51,7 @@ def pupils(mixtures: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture(autouse=True)
 def full_precision(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("model_export.precision.fastest_precision", lambda: "32-true")
+    monkeypatch.setattr("model_export.training.precision.fastest_precision", lambda: "32-true")
 
 
 def odds(teacher: Path, folder: Path) -> NDArray[np.float64]:

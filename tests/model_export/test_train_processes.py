@@ -14,12 +14,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from model_export.checkpoint import load_checkpoint
-from model_export.config import AugmentConfig, TrainConfig
 from model_export.data.loading import balancing
 from model_export.data.mixture_set import MixtureSetError
 from model_export.models.att_loc_cgrnn import AttLocConfig
-from model_export.train import train
+from model_export.run.checkpoint import load_checkpoint
+from model_export.run.config import AugmentConfig, TrainConfig
+from model_export.training.train import train
 from tests.model_export.advice import UNHEEDED
 from tests.model_export.runs import logged, part
 
@@ -81,8 +81,8 @@ def test_two_processes_learn_what_one_does(mixtures: Path, uneven: Path, alone: 
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from model_export import module
-from model_export.train import read_config, train
+from model_export.training import module
+from model_export.training.train import read_config, train
 step = module.TaggerModule.training_step
 def deadly(self, batch, index):
     if self.global_step == int(sys.argv[1]):

@@ -12,11 +12,11 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from model_export.checkpoint import load_checkpoint
-from model_export.config import TrainConfig
 from model_export.models.att_loc_cgrnn import AttLocConfig
-from model_export.module import TaggerModule
-from model_export.train import train
+from model_export.run.checkpoint import load_checkpoint
+from model_export.run.config import TrainConfig
+from model_export.training.module import TaggerModule
+from model_export.training.train import train
 from tests.model_export.advice import UNHEEDED
 from tests.model_export.runs import logged, part
 
@@ -117,7 +117,7 @@ def test_the_best_checkpoint_is_of_the_lowest_mean_over_the_sets(
         asked[len(truth)] += 1
         return rates[len(truth)][epoch]
 
-    monkeypatch.setattr("model_export.module.equal_error_rate", rate)
+    monkeypatch.setattr("model_export.training.module.equal_error_rate", rate)
     best = load_checkpoint(train(CONFIG, [mixtures], [mixtures, few], tmp_path / "run", progress=False))
     means = [row["eer"] for row in logged(tmp_path / "run")]
     assert means == pytest.approx([0.5, 0.4, 0.475])

@@ -10,8 +10,6 @@ import numpy as np
 import pytest
 import torch
 
-from model_export.checkpoint import load_checkpoint
-from model_export.config import TrainConfig
 from model_export.data.chime_home import ChimeHome
 from model_export.data.chunk_files import write_set
 from model_export.data.labels import CHIME_HOME
@@ -19,7 +17,9 @@ from model_export.data.mixture_set import MixtureSetError, read_weak_set
 from model_export.models.gmm import GMM
 from model_export.models.registry import SYSTEMS
 from model_export.models.waveform_tagger import WaveformTagger
-from model_export.train import read_config, train
+from model_export.run.checkpoint import load_checkpoint
+from model_export.run.config import TrainConfig
+from model_export.training.train import read_config, train
 from tests.model_export.advice import UNHEEDED
 
 SIZES: dict[str, dict[str, Any]] = {

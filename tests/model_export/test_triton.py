@@ -10,9 +10,9 @@ from onnx import TensorProto, helper
 from typer.testing import CliRunner
 
 from model_export.__main__ import create_app
-from model_export.graph_file import read_card
-from model_export.parity import inference_session
-from model_export.triton import configuration, write_entry
+from model_export.graph.file import read_card
+from model_export.graph.parity import inference_session
+from model_export.graph.triton import configuration, write_entry
 from service.engine.errors import BundleError
 
 

@@ -16,7 +16,7 @@ from typing import Self
 
 import httpx
 
-from model_export.graph_file import embed, read_card
+from model_export.graph.file import embed, read_card
 from service.api.keys import digest_of
 from service.engine.card import EventDecoder
 from tests.replicas.nginx import ROOT, Nginx, free_port

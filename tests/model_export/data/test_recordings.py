@@ -25,7 +25,7 @@ from model_export.data.recordings import (
     vocabulary_of,
 )
 from model_export.data.shards import ShardError, read_shard
-from model_export.graph_file import read_card
+from model_export.graph.file import read_card
 from service.engine.bundle import Bundle
 from service.engine.errors import AttLocError
 from tests.model_export.advice import unheeded

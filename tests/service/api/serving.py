@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from service.api.state import Service
 from service.app import create_app
-from service.server import Server, configuration
+from service.server.server import Server, configuration
 from service.settings import Settings
 
 

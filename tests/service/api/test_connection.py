@@ -9,7 +9,7 @@ import uvicorn
 from starlette.types import Receive, Scope, Send
 from uvicorn.server import ServerState
 
-from service.connection import MAX_HEAD_BYTES, Connection, LiveConnection, connection_class
+from service.server.connection import MAX_HEAD_BYTES, Connection, LiveConnection, connection_class
 from tests.service.api.raw import HANDSHAKE, head
 
 

@@ -22,7 +22,7 @@ from service.app import create_app
 from service.engine.decoders import Decoders
 from service.engine.observer import Observer
 from service.engine.tagger import Tagger
-from service.server import Server, configuration
+from service.server.server import Server, configuration
 from service.settings import Settings
 from service.timeline.store import Timeline
 from tests.service.api.gated import Gate, TooLate

@@ -22,12 +22,12 @@ from service.api.keys import digest_of
 from service.api.logs import FIELDS
 from service.api.schemas import Frames, Problem
 from service.api.session import Session
-from service.connection import LiveConnection
 from service.engine.analysis import Event
 from service.engine.card import EventDecoder
 from service.engine.errors import UnavailableError
 from service.engine.live import News
 from service.engine.tagger import Tagger
+from service.server.connection import LiveConnection
 from service.timeline.records import NewRecording
 from service.timeline.store import Timeline
 from tests.service.api.raw import HANDSHAKE, answer_on, head

@@ -1,0 +1,1 @@
+"""Spectrograms with what was found beside the truth."""

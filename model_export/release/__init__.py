@@ -1,0 +1,1 @@
+"""Everything after training, in one go: export, calibrate, measure, and the model card."""

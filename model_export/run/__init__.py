@@ -1,0 +1,1 @@
+"""A training run: every number of it, and what it leaves."""

@@ -1,0 +1,1 @@
+"""How a network learns: augmentation, optimizer, averaged weights, resuming; and the commands for it."""

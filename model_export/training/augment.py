@@ -1,0 +1,72 @@
+"""Variation of training chunks on their mel features."""
+
+import math
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from model_export.run.config import AugmentConfig
+
+NEPER = math.log(10) / 20  # one decibel as a difference of natural logarithms of magnitude
+
+
+def augment(
+    features: Tensor,
+    targets: Tensor,
+    scored: Tensor,
+    mean: Tensor,
+    config: AugmentConfig,
+    log: bool = True,
+) -> tuple[Tensor, Tensor]:
+    """Vary a batch of mel magnitudes; random numbers come from torch's global generator.
+
+    Args:
+        features: (batch, frames, mels), before standardization.
+        targets: (batch, labels) in [0, 1].
+        scored: (labels,) bool; of two mixed chunks, scored labels unite, and silence stays only in both.
+        mean: (mels,) what masked values become.
+        config: how much.
+        log: the features are natural logarithms of magnitudes, else the magnitudes themselves.
+
+    Returns:
+        Features and targets of the same shapes.
+    """
+    features, targets = _mixed(features, targets, scored, config, log)
+    batch, frames, mels = features.shape
+    gain = torch.randn(batch, 1, 1) * config.gain_db * NEPER
+    curve = torch.randn(batch, 1, config.filter_points) * config.filter_db * NEPER
+    response = gain + F.interpolate(curve, mels, mode="linear", align_corners=True)  # (batch, 1, mels)
+    features = features + response.to(features) if log else features * response.exp().to(features)
+    moments = _stretches(batch, frames, config.time_masks, config.time_mask_frames).to(features.device)
+    bands = _stretches(batch, mels, config.frequency_masks, config.frequency_mask_bands).to(features.device)
+    return torch.where(moments[:, :, None] | bands[:, None, :], mean, features), targets
+
+
+def _mixed(
+    features: Tensor, targets: Tensor, scored: Tensor, config: AugmentConfig, log: bool
+) -> tuple[Tensor, Tensor]:
+    """Add the neighbour in the (shuffled) batch to some chunks: energies add."""
+    batch = len(features)
+    chosen = (torch.rand(batch) < config.mix_share).to(features.device)
+    low, high = config.mix_gain_db
+    gain = ((low + (high - low) * torch.rand(batch, 1, 1)) * NEPER).to(features)
+    other = features.roll(1, 0)
+    if log:
+        both = torch.logaddexp(2 * features, 2 * (other + gain)) / 2
+    else:
+        both = (features.square() + (other * gain.exp()).square()).sqrt()
+    others = targets.roll(1, 0)
+    united = torch.where(scored, torch.maximum(targets, others), torch.minimum(targets, others))
+    return torch.where(chosen[:, None, None], both, features), torch.where(chosen[:, None], united, targets)
+
+
+def _stretches(batch: int, length: int, count: int, most: int) -> Tensor:
+    """(batch, length) bool, `count` runs of 0 to `most` true values a row; they may overlap."""
+    inside = torch.zeros(batch, length, dtype=torch.bool)
+    position = torch.arange(length)[None]
+    for _ in range(count):
+        width = torch.randint(0, most + 1, (batch, 1))
+        start = (torch.rand(batch, 1) * (length - width + 1)).long()
+        inside |= (position >= start) & (position < start + width)
+    return inside

@@ -1,0 +1,1 @@
+"""The HTTP server under the application: connections whose patience ends, readers that stand still."""
