@@ -1,3 +1,4 @@
+import contextlib
 import io
 import itertools
 import json
@@ -288,7 +289,8 @@ def test_samples_that_are_no_numbers_end_it(hearing: Running) -> None:
 
 def test_a_message_beyond_the_limit_ends_it(hearing: Running) -> None:
     with opened(hearing, source="large") as connection:
-        connection.send(bytes(1_000_000))
+        with contextlib.suppress(ConnectionClosed):  # it may be hung up before all of it is sent
+            connection.send(bytes(1_000_000))
         rest_of(connection)
         assert connection.close_code == 1009
 
