@@ -76,18 +76,20 @@ def make_release(
         discussion: Markdown for the card, on what goes wrong; None for `discussion.md` beside the graph.
 
     Raises:
-        MixtureSetError: a folder is not a set.
+        MixtureSetError: a folder is not a set, or one of other labels or another rate.
         BundleError: the file is neither, or its graph differs from PyTorch.
     """
     from model_export.data.mixture_set import read_weak_set
     from model_export.graph.export import Trained, export
     from model_export.models.calibration import Calibration
 
-    for folder in (*decide_on, *report_on):
-        read_weak_set(folder)  # whether it is there: better said now than after minutes
+    trained = Trained.read(checkpoint)
+    for folder in (*decide_on, *report_on):  # what is wrong with one is better said now than after minutes
+        chunks = read_weak_set(folder)
+        chunks.ensure_rate(trained.tagger.frontend.config.sample_rate, "the network")
+        chunks.targets([label.code for label in trained.labels])
     out.parent.mkdir(parents=True, exist_ok=True)
     reports.mkdir(parents=True, exist_ok=True)
-    trained = Trained.read(checkpoint)
     if notes:
         earlier = trained.training.get("notes", [])
         trained = replace(trained, training={**trained.training, "notes": [*earlier, *notes]})

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
+from model_export.data.labels import CHIME_HOME
 from model_export.data.mixture_set import MixtureSetError, read_truth, read_weak_set
 from model_export.evaluation import evaluate, fitting
 from model_export.evaluation.answers import Answers, answer, answer_all, pooled
@@ -317,11 +318,12 @@ def app() -> typer.Typer:
     return commands
 
 
-def test_release_looks_at_its_sets_before_it_works(tmp_path: Path, mixtures: Path) -> None:
+def test_release_looks_at_its_sets_before_it_works(tmp_path: Path, mixtures: Path, tiny_graph: Path) -> None:
     sets = ["--decide-on", str(mixtures), "--report-on", str(tmp_path / "none")]
     sets += ["--out", str(tmp_path / "own.onnx")]
     with pytest.raises(MixtureSetError, match="none is no complete set"):
-        CliRunner().invoke(app(), ["release", str(tmp_path / "best.ckpt"), *sets], catch_exceptions=False)
+        CliRunner().invoke(app(), ["release", str(tiny_graph), *sets], catch_exceptions=False)
+    assert not (tmp_path / "own.onnx").exists()
 
 
 @pytest.mark.parametrize("command", ["export", "release"])
@@ -397,6 +399,21 @@ def test_release_goes_from_a_checkpoint_to_a_graph_with_its_card(tmp_path: Path,
     again = (graph.parent / "MODEL_CARD.md").read_text()
     assert "A network that learned nothing." in again
     assert "Measured once more." in again
+
+    fewer = TrainConfig(labels=CHIME_HOME[:2], network=replace(config.network, labels=2))
+    small = WaveformTagger.build(FrontEndConfig(), fewer.network).state_dict()
+    torch.save(
+        stored
+        | {
+            "state_dict": {PREFIX + name: value for name, value in small.items()},
+            CONFIG_KEY: fewer.to_dict(),
+        },
+        tmp_path / "fewer.ckpt",
+    )
+    written = graph.read_bytes()
+    with pytest.raises(MixtureSetError, match="the model only"):
+        release(tmp_path / "fewer.ckpt", "--overwrite")
+    assert graph.read_bytes() == written
 
     other = tmp_path / "other.onnx"
     with torch.no_grad():
