@@ -14,12 +14,11 @@ def create_app() -> typer.Typer:
     its command, so that `--help` is quick.
     """
     # Here, so that `main` can say which extra is missing: the service's environment has none of this.
+    from model_export import evaluate, figures, train
     from model_export.comparison import compare, reproduce
     from model_export.data import recordings, render
-    from model_export.evaluation import evaluate
-    from model_export.pictures import figures
     from model_export.release import release
-    from model_export.training import teach, train
+    from model_export.training import teach
 
     # Without rich: its markup swallows what stands in brackets, as "[default: 20]".
     app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None)

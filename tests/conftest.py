@@ -11,7 +11,7 @@ def export_tiny(path: Path, seed: int = 0) -> None:
     """An untrained ATT-LOC CGRNN of a few thousand parameters, 8 labels of which `S` is not scored."""
     import torch
 
-    from model_export.graph.export import Trained, export
+    from model_export.export import Trained, export
     from model_export.models.att_loc_cgrnn import AttLocConfig
     from model_export.models.waveform_tagger import WaveformTagger
     from model_export.run.config import TrainConfig

@@ -92,8 +92,8 @@ def run_trial(config: "TrainConfig", trial: Trial, sets: Path, out: Path, progre
 
     from model_export.data.mixture_set import read_weak_set
     from model_export.evaluation.outputs import outputs_of
-    from model_export.graph.export import Trained, export
-    from model_export.training.train import train
+    from model_export.export import Trained, export
+    from model_export.train import train
     from service.engine.bundle import Bundle
 
     scores, done = out / "scores.npy", out / "trial.json"

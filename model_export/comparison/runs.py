@@ -73,8 +73,8 @@ def carry_out(
         progress: show bars.
         beginning: what it begins with.
     """
-    from model_export.graph.export import Trained, export
-    from model_export.training.train import LAST, train
+    from model_export.export import Trained, export
+    from model_export.train import LAST, train
     from service.engine.bundle import Bundle
 
     out.mkdir(parents=True, exist_ok=True)

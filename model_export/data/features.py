@@ -15,7 +15,7 @@ from torch.utils.data import Dataset
 from tqdm import tqdm
 
 from model_export.data.mixture_set import WeakSet
-from model_export.features.frontend import FrontEnd
+from model_export.frontend import FrontEnd
 
 BLOCK = 64
 _LOOKED_AT = 4000  # chunks, about, from which the statistics are

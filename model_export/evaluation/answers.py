@@ -13,7 +13,7 @@ from model_export.data.features import BLOCK, cached_features
 from model_export.data.mixture_set import MixtureSetError, Truth, read_truth, read_weak_set
 from model_export.data.set_names import names_of
 from model_export.evaluation.outputs import outputs_of
-from model_export.features.frontend import FrontEnd
+from model_export.frontend import FrontEnd
 from model_export.metrics import frame_edges
 from service.engine.analysis import Event
 from service.engine.bundle import Bundle

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from model_export.features.constant_q import ConstantQ, ConstantQConfig
-from model_export.features.frontend import FrontEnd, FrontEndConfig, LogMel
+from model_export.constant_q import ConstantQ, ConstantQConfig
+from model_export.frontend import FrontEnd, FrontEndConfig, LogMel
 from model_export.models.att_cgrnn import AttCGRNN, AttConfig
 from model_export.models.att_loc_cgrnn import AttLocCGRNN, AttLocConfig
 from model_export.models.cgrnn import CGRNN, CGRNNConfig

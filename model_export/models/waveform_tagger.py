@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from model_export.features.frontend import FrontEnd, FrontEndConfig
+from model_export.frontend import FrontEnd, FrontEndConfig
 from model_export.models.network import Network, NetworkConfig
 from model_export.models.prediction import Prediction
 from model_export.models.registry import build_frontend, build_network

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from model_export.evaluation.evaluate import calibrate_on, evaluate_sets, extent_of
+from model_export.evaluate import calibrate_on, evaluate_sets, extent_of
 from model_export.options import (
     DEFAULT_MODEL,
     DEFAULT_SILENCED,
@@ -46,7 +46,7 @@ def refuse_to_replace(*files: Path) -> None:
 
 def export_checkpoint(checkpoint: Path, out: Path, calibration: Path | None) -> dict[str, float]:
     """Export a checkpoint or a graph, its decisions from a calibration document where there is one."""
-    from model_export.graph.export import Trained, export
+    from model_export.export import Trained, export
     from model_export.models.calibration import Calibration
 
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -80,7 +80,7 @@ def make_release(
         BundleError: the file is neither, or its graph differs from PyTorch.
     """
     from model_export.data.mixture_set import read_weak_set
-    from model_export.graph.export import Trained, export
+    from model_export.export import Trained, export
     from model_export.models.calibration import Calibration
 
     trained = Trained.read(checkpoint)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 from pydantic import Field, NonNegativeInt, PositiveInt, TypeAdapter, ValidationError
 
 from model_export.data.labels import CHIME_HOME
-from model_export.features.frontend import FrontEndConfig
+from model_export.frontend import FrontEndConfig
 from model_export.models.att_loc_cgrnn import AttLocConfig
 from model_export.models.network import NetworkConfig
 from model_export.models.registry import DEFAULT, name_of, system

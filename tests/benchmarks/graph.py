@@ -25,8 +25,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from model_export.data.labels import CHIME_HOME
-from model_export.features.frontend import FrontEndConfig, LogMel
-from model_export.graph.export import Trained, describe, export, trace
+from model_export.export import Trained, describe, export, trace
+from model_export.frontend import FrontEndConfig, LogMel
 from model_export.graph.file import embed
 from model_export.graph.parity import check_parity, lengths, waveforms
 from model_export.models.att_loc_cgrnn import AttLocCGRNN, AttLocConfig

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from model_export.features.constant_q import ConstantQ, ConstantQConfig
-from model_export.features.frontend import FrontEndConfig, LogMel
+from model_export.constant_q import ConstantQ, ConstantQConfig
+from model_export.frontend import FrontEndConfig, LogMel
 
 LINEAR = ConstantQConfig(n_mels=24, lowest_hz=220.0, log=False)
 

@@ -12,9 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
+from model_export import evaluate
 from model_export.data.labels import CHIME_HOME
 from model_export.data.mixture_set import MixtureSetError, read_truth, read_weak_set
-from model_export.evaluation import evaluate, fitting
+from model_export.evaluation import fitting
 from model_export.evaluation.answers import Answers, answer, answer_all, pooled
 from model_export.evaluation.dcase import ScoreFileError, dcase_error_rates
 from model_export.evaluation.fitting import best_of, best_threshold, event_objective, fit, label_truth
@@ -24,7 +25,7 @@ from model_export.evaluation.plots import reliability
 from model_export.evaluation.report import Extent, measure, plain, shift
 from model_export.evaluation.speakers import Recording
 from model_export.evaluation.tagging import tagging_figures
-from model_export.features.frontend import FrontEndConfig
+from model_export.frontend import FrontEndConfig
 from model_export.graph.file import graph_digest, read_card
 from model_export.metrics import equal_error_rate, roc_auc
 from model_export.models.att_loc_cgrnn import AttLocConfig

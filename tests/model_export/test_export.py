@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from model_export.features.frontend import FrontEndConfig, LogMel
-from model_export.graph.export import Trained, export, self_test_waveform, trace
+from model_export.export import Trained, export, self_test_waveform, trace
+from model_export.frontend import FrontEndConfig, LogMel
 from model_export.graph.parity import (
     check_parity,
     check_structure,

@@ -10,10 +10,10 @@ import typer
 from matplotlib.colors import to_rgba
 from typer.testing import CliRunner
 
+from model_export import figures
 from model_export.data.mixture_set import MixtureSetError, read_truth
-from model_export.pictures import figures
+from model_export.figures import scene_of_file, scenes_of_mixtures
 from model_export.pictures.drawing import Scene, draw, draw_page, log_spectrogram
-from model_export.pictures.figures import scene_of_file, scenes_of_mixtures
 from model_export.pictures.palette import label_colours
 from service.engine.tagger import Tagger
 

@@ -5,7 +5,7 @@ import torchaudio
 import torchaudio.functional
 from numpy.typing import NDArray
 
-from model_export.features.frontend import FrontEndConfig, LogMel
+from model_export.frontend import FrontEndConfig, LogMel
 
 
 def noise(batch: int, samples: int) -> torch.Tensor:

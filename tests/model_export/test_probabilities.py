@@ -22,7 +22,7 @@ from model_export.evaluation.probabilities import (
     raw_tags,
     with_probabilities,
 )
-from model_export.graph.export import Trained, export
+from model_export.export import Trained, export
 from model_export.graph.file import read_card
 from model_export.graph.parity import inference_session
 from model_export.metrics import expected_calibration_error, roc_auc

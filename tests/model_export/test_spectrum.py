@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from model_export.features.spectrum import MagnitudeSpectrum
+from model_export.spectrum import MagnitudeSpectrum
 
 
 def slow_magnitudes(

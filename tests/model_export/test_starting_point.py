@@ -8,8 +8,8 @@ import onnx
 import pytest
 import torch
 
-from model_export.features.frontend import FrontEndConfig
-from model_export.graph.export import Trained, export
+from model_export.export import Trained, export
+from model_export.frontend import FrontEndConfig
 from model_export.graph.file import embed, read_card
 from model_export.graph.starting_point import adopt, read_trained
 from model_export.graph.weights import read_graph

@@ -17,8 +17,8 @@ from model_export.data.recordings import vocabulary_of
 from model_export.models.att_loc_cgrnn import AttLocConfig
 from model_export.run.checkpoint import load_checkpoint
 from model_export.run.config import TrainConfig
+from model_export.train import read_config, train
 from model_export.training.teach import TeachingError, teach
-from model_export.training.train import read_config, train
 from service.engine.errors import BundleError
 from tests.model_export.advice import UNHEEDED
 

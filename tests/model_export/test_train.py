@@ -15,16 +15,16 @@ from typer.testing import CliRunner
 from model_export.__main__ import create_app
 from model_export.data.labels import CHIME_HOME
 from model_export.data.mixture_set import MixtureSetError, read_weak_set
-from model_export.features.frontend import FrontEndConfig
+from model_export.frontend import FrontEndConfig
 from model_export.graph.file import file_version
 from model_export.models.att_loc_cgrnn import AttLocConfig
 from model_export.run.checkpoint import DATA_KEY, load_checkpoint
 from model_export.run.config import AugmentConfig, TrainConfig
+from model_export.train import RunError, read_config, train
 from model_export.training.augment import augment
 from model_export.training.module import TaggerModule
 from model_export.training.precision import fastest_precision
 from model_export.training.resuming import ResumeError
-from model_export.training.train import RunError, read_config, train
 from service.engine.errors import BundleError
 from tests.model_export.advice import UNHEEDED
 from tests.model_export.runs import logged, part
@@ -236,7 +236,7 @@ def test_a_run_is_begun_anew_only_if_told(
         begun.append(out)
         return out
 
-    monkeypatch.setattr(sys.modules["model_export.training.train"], "train", only_noted)
+    monkeypatch.setattr(sys.modules["model_export.train"], "train", only_noted)
     command = ["train", "--train", str(mixtures), "--validation", str(mixtures), "--out", str(tmp_path)]
     for name in ("best.ckpt", "last.ckpt"):
         (tmp_path / name).touch()

@@ -19,7 +19,7 @@ from model_export.data.mixture_set import MixtureSetError
 from model_export.models.att_loc_cgrnn import AttLocConfig
 from model_export.run.checkpoint import load_checkpoint
 from model_export.run.config import AugmentConfig, TrainConfig
-from model_export.training.train import train
+from model_export.train import train
 from tests.model_export.advice import UNHEEDED
 from tests.model_export.runs import logged, part
 
@@ -82,7 +82,7 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 from model_export.training import module
-from model_export.training.train import read_config, train
+from model_export.train import read_config, train
 step = module.TaggerModule.training_step
 def deadly(self, batch, index):
     if self.global_step == int(sys.argv[1]):

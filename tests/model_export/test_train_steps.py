@@ -15,8 +15,8 @@ from torch.optim import Optimizer
 from model_export.models.att_loc_cgrnn import AttLocConfig
 from model_export.run.checkpoint import load_checkpoint
 from model_export.run.config import TrainConfig
+from model_export.train import train
 from model_export.training.module import TaggerModule
-from model_export.training.train import train
 from tests.model_export.advice import UNHEEDED
 from tests.model_export.runs import logged, part
 

@@ -19,7 +19,7 @@ from model_export.models.registry import SYSTEMS
 from model_export.models.waveform_tagger import WaveformTagger
 from model_export.run.checkpoint import load_checkpoint
 from model_export.run.config import TrainConfig
-from model_export.training.train import read_config, train
+from model_export.train import read_config, train
 from tests.model_export.advice import UNHEEDED
 
 SIZES: dict[str, dict[str, Any]] = {

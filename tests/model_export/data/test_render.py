@@ -14,7 +14,7 @@ from model_export.data.features import FeatureSet, cached_features, statistics
 from model_export.data.labels import CHIME_HOME, TAGS
 from model_export.data.mixture_set import MixtureSetError, read_truth, read_weak_set, write_taught
 from model_export.data.render import RenderJob, render
-from model_export.features.frontend import FrontEndConfig, LogMel
+from model_export.frontend import FrontEndConfig, LogMel
 from service.engine.errors import AttLocError
 
 COUNT = 8

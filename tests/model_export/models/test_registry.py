@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 import torch
 
-from model_export.features.constant_q import ConstantQ, ConstantQConfig
-from model_export.features.frontend import FrontEndConfig, LogMel
-from model_export.graph.export import Trained, export
+from model_export.constant_q import ConstantQ, ConstantQConfig
+from model_export.export import Trained, export
+from model_export.frontend import FrontEndConfig, LogMel
 from model_export.graph.file import read_card
 from model_export.models.att_loc_cgrnn import AttLocConfig
 from model_export.models.registry import SYSTEMS, UnknownNetworkError, build_frontend, name_of

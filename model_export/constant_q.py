@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from model_export.features.frontend import FrontEnd, FrontEndConfig
+from model_export.frontend import FrontEnd, FrontEndConfig
 
 
 @dataclass(frozen=True, slots=True)

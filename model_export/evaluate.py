@@ -71,7 +71,7 @@ def calibrate_on(model: Path, folders: list[Path], out: Path, limit: int | None 
     from model_export.data.mixture_set import check_one_length, read_weak_set
     from model_export.evaluation.answers import answer_all, pooled, with_level
     from model_export.evaluation.fitting import fit
-    from model_export.graph.export import Trained, export
+    from model_export.export import Trained, export
     from model_export.graph.weights import config_of
     from model_export.models.calibration import Calibration
     from model_export.models.registry import build_frontend

@@ -7,7 +7,7 @@ import torchaudio.functional
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from model_export.features.spectrum import MagnitudeSpectrum
+from model_export.spectrum import MagnitudeSpectrum
 
 
 @dataclass(frozen=True, slots=True)
