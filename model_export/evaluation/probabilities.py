@@ -8,8 +8,9 @@ from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
 from model_export.evaluation.answers import Answers
-from model_export.models.calibration import UNFITTED, Calibration, ScoreCalibration, logit
+from model_export.models.calibration import LEAST_SCORE, MOST_SCORE, UNFITTED, Calibration, ScoreCalibration
 from model_export.models.evidence import CURVES, SCALES, Evidence, Scales, at_scales
+from model_export.models.logits import logit
 
 Scores = dict[str, ScoreCalibration]
 
@@ -107,7 +108,7 @@ def fit_score(truth: NDArray[np.bool_], scores: NDArray[np.floating[Any]]) -> Sc
     negatives = len(truth) - positives
     if positives == 0 or negatives == 0:
         return None
-    logits = logit(scores)[:, None]
+    logits = logit(scores, LEAST_SCORE, MOST_SCORE)[:, None]
     share = np.where(truth, (positives + 1) / (positives + 2), 1 / (negatives + 2))
     fitted = LogisticRegression(C=np.inf, tol=1e-8).fit(
         np.concatenate([logits, logits]),

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from pydantic import TypeAdapter, ValidationError
 
 from model_export.models.evidence import PRODUCT, Evidence
+from model_export.models.logits import logistic, logit
 from service.engine.card import EventDecoder, Label, ModelCard
 from service.engine.errors import AttLocError
 
@@ -48,7 +49,7 @@ class ScoreCalibration:
 
     def logit(self, scores: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
         """Of what is served for these scores, any shape."""
-        return np.asarray(self.slope * logit(scores) + self.intercept)
+        return np.asarray(self.slope * logit(scores, LEAST_SCORE, MOST_SCORE) + self.intercept)
 
     def probability(self, scores: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
         """What is served for these scores, any shape."""
@@ -56,19 +57,7 @@ class ScoreCalibration:
 
     def score_logit(self, probabilities: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
         """Of what these served probabilities come from, but for scores beyond the bounds above."""
-        bounded = np.clip(probabilities.astype(np.float64), _TINY, 1 - _EPSILON)
-        return np.asarray((np.log(bounded / (1 - bounded)) - self.intercept) / self.slope)
-
-
-def logit(scores: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
-    """log(s / (1 - s)), s kept within `LEAST_SCORE` and `MOST_SCORE`."""
-    bounded = np.clip(scores.astype(np.float64), LEAST_SCORE, MOST_SCORE)
-    return np.asarray(np.log(bounded / (1 - bounded)))
-
-
-def logistic(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """1 / (1 + exp(-v))."""
-    return np.asarray(np.exp(-np.logaddexp(0.0, -values)))
+        return np.asarray((logit(probabilities, _TINY, 1 - _EPSILON) - self.intercept) / self.slope)
 
 
 # A score taken for the probability that it may not be: nothing was known to fit it to.

@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from model_export.models.logits import logit
+
 CURVES = ("O'(t)", "Z_loc", "Z_att", "level")
 SCALES = ("frame", "half a second", "chunk")
 # Frames on either side of one: half a second at the usual hop.
@@ -56,10 +58,7 @@ def at_scales(*curves: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
     """
     columns = []
     for curve, bounds in zip(curves, (*BOUNDS, None), strict=True):
-        values = curve.astype(np.float64)
-        if bounds is not None:
-            values = values.clip(*bounds)
-            values = np.log(values / (1 - values))
+        values = curve.astype(np.float64) if bounds is None else logit(curve, *bounds)
         whole = np.broadcast_to(values.mean(axis=1, keepdims=True), values.shape)
         columns += [values, _around(values), whole]
     return np.stack(columns, axis=2)

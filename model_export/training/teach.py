@@ -48,7 +48,7 @@ def teach(folder: Path, teachers: list[Path], weight: float = 0.7) -> NDArray[np
     """
     from model_export.data.mixture_set import read_weak_set, write_taught
     from model_export.graph.starting_point import read_trained
-    from model_export.models.calibration import logistic
+    from model_export.models.logits import logistic
 
     chunks = read_weak_set(folder)
     if chunks.manifest.get("has_shares"):

@@ -33,7 +33,6 @@ from model_export.models.calibration import (
     Calibration,
     CalibrationError,
     ScoreCalibration,
-    logit,
 )
 from model_export.models.evidence import REACH, Evidence, at_scales
 from model_export.models.waveform_tagger import WaveformTagger
@@ -184,7 +183,8 @@ def test_what_a_regression_sees_by_hand() -> None:
     level = random.normal(-8, 2, (2, 40))
     seen = at_scales(presence, localization, attention, level)
     assert seen.shape == (2, 40, 12)
-    for at, curve in enumerate((logit(presence), logit(localization), logit(attention), level)):
+    logits = (np.log(curve / (1 - curve)) for curve in (presence, localization, attention))
+    for at, curve in enumerate((*logits, level)):
         for frame in (0, 3, 20, 39):
             around = curve[1, max(0, frame - REACH) : frame + REACH + 1].mean()
             expected = (curve[1, frame], around, curve[1].mean())
