@@ -355,6 +355,27 @@ def test_a_handshake_that_is_none_is_a_request_like_any_other(method: str, heade
     asyncio.run(scene())
 
 
+@pytest.mark.parametrize(
+    "request_bytes",
+    [
+        head("GET", "/one", **{**HANDSHAKE, "Upgrade": "h2c", "Connection": "close, Upgrade"}),
+        head("GET", "/one", **HANDSHAKE).replace(b"HTTP/1.1", b"HTTP/1.0"),
+    ],
+)
+def test_a_handshake_that_is_none_is_answered_also_as_the_last_request(request_bytes: bytes) -> None:
+    async def scene() -> None:
+        hearing = Hearing()
+        connection, wire = made(hearing)
+        connection.data_received(request_bytes)
+        assert len(connection.tasks) == 1
+        await asyncio.gather(*connection.tasks)
+        assert hearing.heard == [("http", "/one", b"")]
+        assert wire.closed
+        connection.connection_lost(None)
+
+    asyncio.run(scene())
+
+
 def test_a_handshake_stands_in_line_too() -> None:
     async def scene() -> None:
         connection, wire = made(Talk())
