@@ -15,6 +15,7 @@ from service.api.head import routed
 from service.api.logs import fields
 from service.api.metrics import Metrics
 from service.api.problems import problem
+from service.engine.errors import UnavailableError
 
 logger = logging.getLogger(__name__)
 
@@ -66,6 +67,13 @@ class Edge:
             await self._app(scope, exchange.receive, exchange.send)
         except WebSocketDisconnect:
             pass  # it left while it was spoken to
+        except asyncio.CancelledError:
+            if exchange.status is not None:
+                raise
+            # The time that is left to accepted work is over, and none to wait for the rest of a body.
+            exchange.body_due = False
+            over = UnavailableError("the service is shutting down")
+            await problem(over, scope["path"])(scope, exchange.receive, exchange.send)
         except Exception as error:
             logger.exception("unhandled error")
             if exchange.status is None:
@@ -106,7 +114,7 @@ class _Exchange:
         self._send = send
         self._request_id = context.request_id.encode("ascii")
         headers: dict[bytes, bytes] = dict(scope["headers"])
-        self._body_due = scope["type"] == "http" and not headers.keys().isdisjoint(BODY_HEADERS)
+        self.body_due = scope["type"] == "http" and not headers.keys().isdisjoint(BODY_HEADERS)
         # Who asks first whether to send it (`Expect`) is better told at once.
         length = int(headers.get(b"content-length", -1))
         self._small = 0 <= length <= SMALL_BODY_BYTES and b"expect" not in headers
@@ -117,24 +125,24 @@ class _Exchange:
         message = await self._receive()
         if message["type"] == "http.request":
             self.received_bytes += len(message.get("body", b""))
-            self._body_due = message.get("more_body", False)
+            self.body_due = message.get("more_body", False)
         else:
-            self._body_due = False
+            self.body_due = False
         return message
 
     async def send(self, message: Message) -> None:
         if message["type"] in STARTS:
             self.status = message.get("status", 101)
-            if self._body_due and self._small and self.status >= 400:
+            if self.body_due and self._small and self.status >= 400:
                 await self._linger(SMALL_BODY_S)
             headers = [*message.get("headers", ()), (b"x-request-id", self._request_id)]
             given = {name for name, _ in headers}
             headers += [header for header in DEFAULT_HEADERS if header[0] not in given]
-            if self._body_due and self.status >= 400:
+            if self.body_due and self.status >= 400:
                 headers.append((b"connection", b"close"))
             message = {**message, "headers": headers}
         elif (
-            self._body_due and self.status is not None and self.status >= 400 and not message.get("more_body")
+            self.body_due and self.status is not None and self.status >= 400 and not message.get("more_body")
         ):
             await self._send({**message, "more_body": True})
             await self._linger(LINGER_S)
@@ -145,7 +153,7 @@ class _Exchange:
         """Read on and forget, until the body ends."""
         try:
             async with asyncio.timeout(longest_s):
-                while self._body_due:
+                while self.body_due:
                     await self.receive()
         except TimeoutError:
             pass

@@ -85,6 +85,12 @@ class Server(uvicorn.Server):
         self.config.timeout_graceful_shutdown = max(1, round(self._leave_by - now))
         return self.force_exit or self._service.idle or now >= self._leave_by
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Close the service also where uvicorn, in a hurry, would have its lifespan cancelled."""
+        await super().shutdown(sockets)
+        if self.force_exit:
+            await self.lifespan.shutdown()
+
 
 def configuration(app: FastAPI, settings: Settings) -> uvicorn.Config:
     """How uvicorn is run."""

@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from service.api.problems import MEDIA_TYPE
 from service.api.state import Phase, StartError, open_tagger
 from service.app import create_app
 from service.engine.decoders import Decoders
@@ -62,7 +63,9 @@ def test_draining_refuses_new_work_and_finishes_what_was_accepted(tiny_graph: Pa
     assert stored is not None
 
 
-def test_a_second_signal_does_not_wait(tiny_graph: Path, tmp_path: Path) -> None:
+def test_a_second_signal_does_not_wait(
+    tiny_graph: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     gate = Gate()
     with (
         running(settings_for(tiny_graph, tmp_path), tagger=gate.tagger) as server,
@@ -74,8 +77,32 @@ def test_a_second_signal_does_not_wait(tiny_graph: Path, tmp_path: Path) -> None
         server.server.handle_exit(signal.SIGTERM, None)
         server.server.handle_exit(signal.SIGTERM, None)
         assert gate.abandoned.wait(10)
-        with pytest.raises(httpx.HTTPError):
-            waiting.result(10).raise_for_status()
+        answer = waiting.result(10)
+    assert answer.status_code == 503
+    assert "shutting down" in answer.json()["detail"]
+    assert not [record for record in caplog.records if record.exc_info or "Traceback" in record.getMessage()]
+
+
+def test_what_is_not_done_when_the_grace_is_over_is_503(
+    tiny_graph: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    gate = Gate()
+    with (
+        running(settings_for(tiny_graph, tmp_path), tagger=gate.tagger) as server,
+        server.connect() as uploading,
+        ThreadPoolExecutor() as pool,
+        server.client() as client,
+    ):
+        server.server._grace_s = 0.0
+        uploading.sendall(head("POST", "/tag", Content_Type="audio/wav", Content_Length=1000) + b"RIFF")
+        waiting = pool.submit(client.post, "/tag", content=wav(), headers=AUDIO)
+        assert gate.reached.wait(10)
+        until(lambda: server.service.admission.taken == 2)
+        server.server.handle_exit(signal.SIGTERM, None)
+        for answer in (waiting.result(10), answer_on(uploading)):
+            assert (answer.headers["content-type"], answer.json()["status"]) == (MEDIA_TYPE, 503)
+            assert int(answer.headers["retry-after"]) >= 1
+    assert not [record for record in caplog.records if record.exc_info]
 
 
 def test_until_the_model_is_there_nobody_is_let_in(tiny_graph: Path, tmp_path: Path) -> None:
