@@ -119,9 +119,10 @@ def _waveforms(inputs: Any, binary: memoryview) -> NDArray[np.float32]:
             values = np.asarray(tensor.get("data"), dtype=np.float32)
     except (TypeError, ValueError) as error:
         raise MalformedBodyError(f"the data of {INPUT!r} are not numbers: {str(error)[:200]}") from error
-    if values.size != size or len(binary):
+    if list(values.shape) not in ([size], shape) or len(binary):
+        came = " x ".join(map(str, values.shape)) or "1"
         raise MalformedBodyError(
-            f"shape {shape} needs {size} values; {values.size} came, and {len(binary)} further bytes"
+            f"shape {shape} needs {size} values; {came} came, and {len(binary)} further bytes"
         )
     return values.reshape(shape)
 

@@ -163,6 +163,7 @@ def test_bad_requests(client: httpx.Client, body: bytes, headers: dict[str, str]
         ({"data": ["x"] * 8000}, 400),
         ({"data": None}, 400),
         ({"data": [[1], [2, 3]]}, 400),
+        ({"shape": [2, 512], "data": [[0.0, 0.0]] * 512}, 400),
         ({"data": [1e39] * 8000}, 422),
         ({"parameters": {"binary_data_size": 32_000}}, 400),
         ({"parameters": []}, 400),
