@@ -99,6 +99,8 @@ class Connection(ReaderWatch, HttpToolsProtocol):
         self._head_bytes = len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
         if self._head_bytes > MAX_HEAD_BYTES:
             raise HeadTooLargeError
+        if self.parser.get_http_version() == "1.0":
+            self.expect_100_continue = False  # to such a client a 100 would be the answer (RFC 9110, 10.1.1)
         super().on_headers_complete()
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:

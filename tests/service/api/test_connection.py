@@ -170,6 +170,22 @@ class Hearing:
         await send({"type": "http.response.body"})
 
 
+@pytest.mark.parametrize(("version", "asked_for"), [(b"1.0", False), (b"1.1", True)])
+def test_a_body_is_asked_for_where_the_client_knows_that(version: bytes, asked_for: bool) -> None:
+    async def scene() -> None:
+        connection, wire = made(Hearing())
+        asks = head("POST", "/", Expect="100-continue", Content_Length=4)
+        connection.data_received(asks.replace(b"HTTP/1.1", b"HTTP/" + version))
+        await asyncio.wait(connection.tasks, timeout=0.01)
+        assert wire.written.startswith(b"HTTP/1.1 100") is asked_for
+        connection.data_received(b"body")
+        await asyncio.gather(*connection.tasks)
+        assert b"HTTP/1.1 204" in wire.written
+        connection.connection_lost(None)
+
+    asyncio.run(scene())
+
+
 CHUNKS = b"6\r\nhalf, \r\n"
 REST = b"5\r\nwhole\r\n0\r\n\r\n"
 
