@@ -60,7 +60,14 @@ class Server(uvicorn.Server):
         if self.should_exit:
             await self._service.close()
             return
-        await super().startup(sockets)
+        try:
+            await super().startup(sockets)
+        except SystemExit:
+            # uvicorn has logged what the system said, which names neither.
+            logger.error(  # noqa: TRY400
+                "cannot listen on ATTLOC_HOST=%r, ATTLOC_PORT=%d", self.config.host, self.config.port
+            )
+            raise
         for server in self.servers:
             for listener in server.sockets:
                 host, port = listener.getsockname()[:2]

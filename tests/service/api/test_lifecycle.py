@@ -282,6 +282,18 @@ def test_a_missing_model_ends_the_process_and_is_named(tmp_path: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
+def test_an_address_that_is_taken_is_named_with_its_settings(
+    tiny_graph: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        settings = settings_for(tiny_graph, tmp_path, port=port)
+        app = create_app(settings)
+        with pytest.raises(SystemExit):
+            Server(configuration(app, settings), app.state.service, grace_s=0).run()
+    assert f"ATTLOC_HOST='127.0.0.1', ATTLOC_PORT={port}" in caplog.text
+
+
 def test_a_failed_start_is_not_alive_and_never_listens(tmp_path: Path) -> None:
     settings = settings_for(tmp_path / "none.onnx", tmp_path)
     app = create_app(settings)
