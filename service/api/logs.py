@@ -55,12 +55,21 @@ class TextFormatter(logging.Formatter):
         return " ".join(filter(None, [line, given, f"request_id={context.request_id}" if context else ""]))
 
 
-class NotRefused(logging.Filter):
-    """Drops what uvicorn logs as an error whenever a WebSocket is refused with a document."""
+# What uvicorn logs as an error whenever a WebSocket is refused with a document, or its client sends no text.
+CLIENTS_FAULTS = frozenset(
+    {
+        "ASGI callable returned without completing handshake.",
+        "Invalid UTF-8 sequence received from client.",
+    }
+)
+
+
+class OwnFaults(logging.Filter):
+    """Drops errors that are none of the service's."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Whether the line is to be kept."""
-        return record.msg != "ASGI callable returned without completing handshake."
+        return record.msg not in CLIENTS_FAULTS
 
 
 def configure(level: str, *, json: bool) -> None:
@@ -73,10 +82,11 @@ def configure(level: str, *, json: bool) -> None:
             "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
             "root": {"handlers": ["stderr"], "level": level.upper()},
             # What they tell when all is well repeats our own lines.
-            "filters": {"not_refused": {"()": NotRefused}},
+            "filters": {"own_faults": {"()": OwnFaults}},
             "loggers": {
                 "uvicorn": {"level": "WARNING"},
-                "uvicorn.error": {"filters": ["not_refused"]},
+                "uvicorn.error": {"filters": ["own_faults"]},
+                "python_multipart": {"level": "ERROR"},  # it warns of forms, whose refusals say as much
                 "alembic": {"level": "WARNING"},
             },
         }

@@ -27,7 +27,7 @@ from service.server.server import Server, configuration
 from service.settings import Settings
 from service.timeline.store import Timeline
 from tests.service.api.gated import Gate, TooLate
-from tests.service.api.raw import answer_on, head
+from tests.service.api.raw import HANDSHAKE, answer_on, head
 from tests.service.api.serving import listening_port, running, settings_for, until, wav
 
 AUDIO = {"content-type": "audio/wav"}
@@ -253,6 +253,30 @@ def test_the_process_serves_and_leaves_with_0_on_sigterm(tiny_graph: Path, tmp_p
     assert requests[0]["request_id"] == answer.headers["x-request-id"]
     assert requests[0]["route"] == "/tag"
     assert rest[-1]["message"] == "closed"
+
+
+def test_what_clients_do_wrong_is_no_error_of_the_service(tiny_graph: Path, tmp_path: Path) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-m", "service"],
+        env=environment(tiny_graph, tmp_path, ATTLOC_LOG_FORMAT="json"),
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        port = listening_port(process)
+        assert process.stderr is not None
+        with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+            form = head("POST", "/tag", Content_Type="multipart/form-data; boundary=b", Content_Length=4)
+            connection.sendall(form + b"RIFF")
+            assert answer_on(connection).status == 400
+            connection.sendall(head("GET", "/stream", **HANDSHAKE))
+            assert answer_on(connection).status == 101
+            connection.sendall(b"\x81\x81\0\0\0\0\xff")  # a frame of text that is none
+            while connection.recv(65536):
+                pass
+        process.send_signal(signal.SIGTERM)
+        rest = [json.loads(line) for line in process.stderr]
+        assert process.wait(20) == 0
+    assert {line["level"] for line in rest} == {"info"}
 
 
 def test_the_process_keeps_what_it_has_started_with_out_of_the_collectors_way(
