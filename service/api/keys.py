@@ -76,7 +76,7 @@ class KeyRing:
         """
         keys: dict[str, Key] = {}
         try:
-            lines = path.read_text("utf-8").splitlines()
+            lines = path.read_text("utf-8-sig").splitlines()  # with a mark where Windows wrote it
         except (OSError, UnicodeDecodeError) as error:
             raise KeyFileError(f"cannot read the keys in {path}: {error}") from error
         for number, line in enumerate(map(str.strip, lines), 1):

@@ -27,6 +27,13 @@ def test_a_file_without_keys_opens_nothing_and_asks_for_nothing(tmp_path: Path) 
     assert not KeyRing.read(written(tmp_path / "keys", "# none yet"))
 
 
+def test_a_file_that_windows_wrote_is_read(tmp_path: Path) -> None:
+    key = new_key()
+    file = tmp_path / "keys"
+    file.write_bytes(f"one:{digest_of(key)}\r\n".encode("utf-8-sig"))
+    assert KeyRing.read(file).find(key)
+
+
 @pytest.mark.parametrize(
     "line",
     ["secret", "name:abc", f"na me:{64 * 'a'}", f"n:{64 * 'A'}", f"n:{64 * 'a'}:fast", f"n:{64 * 'a'}:0"],
