@@ -38,7 +38,7 @@ class Guard:
         try:
             await self._admit(scope)
         except RequestError as error:
-            self._metrics.refused(slug_of(error))
+            self._metrics.shed(slug_of(error))
             # A WebSocket that is not accepted yet is refused with the same document.
             await problem(error, scope["path"])(scope, receive, send)
             return

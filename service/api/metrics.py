@@ -6,7 +6,6 @@ from typing import Literal, get_args
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, ProcessCollector
 from prometheus_client.exposition import choose_encoder
 
-from service.engine.observer import Shed
 from service.engine.observer import Stage as EngineStage
 
 Stage = EngineStage | Literal["read", "store"]
@@ -91,10 +90,6 @@ class Metrics:
         """A gauge that is read when somebody looks."""
         Gauge(name, text, registry=self.registry).set_function(value)
 
-    def refused(self, reason: str) -> None:
-        """A request was turned away before the engine saw it."""
-        self._shed.labels(reason).inc()
-
     def stage(self, stage: Stage, seconds: float) -> None:
         """One recording spent so long in a stage."""
         self._stage_children[stage].observe(seconds)
@@ -104,8 +99,8 @@ class Metrics:
         self._groups.observe(windows)
         self._graph_s.inc(seconds)
 
-    def shed(self, reason: Shed) -> None:
-        """The engine refused a recording or gave it up."""
+    def shed(self, reason: str) -> None:
+        """A request was refused at the door, or a recording refused or given up by the engine."""
         self._shed.labels(reason).inc()
 
     def decoder_replaced(self, reason: str) -> None:

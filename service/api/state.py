@@ -109,7 +109,7 @@ class Service:
     ) -> None:
         self.settings = settings
         self.metrics = Metrics()
-        self.admission = Admission(settings.max_uploads, lambda: self.metrics.refused("uploads"))
+        self.admission = Admission(settings.max_uploads, lambda: self.metrics.shed("uploads"))
         self.bulletin = Bulletin()
         self.breaker = Breaker()
         self.quotas = Quotas(self.metrics)
@@ -238,7 +238,7 @@ class Service:
         if self.phase is not Phase.READY:
             raise UnavailableError(f"the service is {self.phase}")
         if self.streams >= self.settings.max_streams:
-            self.metrics.refused("streams")
+            self.metrics.shed("streams")
             raise UnavailableError(f"{self.streams} streams are open, as many as allowed", STREAMS_LAST_S)
         gauge = self.metrics.streams.labels(kind)
         self.streams += 1
