@@ -11,10 +11,11 @@ from service.engine.analysis import Analysis
 from service.engine.card import EventDecoder, ModelCard
 from service.engine.events import decode_all
 
-# A curve may sink so far below the onset threshold before its event ends, where the model's own decoder
-# says nothing: a label of a model long gone.
-_UNKNOWN = EventDecoder(0.5, 0.5, 0.0, 0.0, 0.0)
-
+# For a label of an earlier model, which the present one has no decoder for: runs of frames at or above one
+# half, as they are, without hysteresis, filter or gaps.
+_UNKNOWN = EventDecoder(
+    onset_threshold=0.5, offset_threshold=0.5, median_s=0.0, max_gap_s=0.0, min_duration_s=0.0
+)
 
 WRITTEN = re.compile(r"(?:(?P<label>[^:]{1,64}):)?(?P<number>0(?:\.[0-9]{1,9})?|1(?:\.0{1,9})?)")
 
