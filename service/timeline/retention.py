@@ -47,7 +47,7 @@ class Forgetter:
     now_us: int
     seam_gap_us: int
 
-    def recording(self, recording_id: UUID) -> Pruned:
+    def forget_recording(self, recording_id: UUID) -> Pruned:
         """Forget one recording and tell readers which events are gone."""
         query = select(sources.c.name).join_from(recordings, sources).where(recordings.c.id == recording_id)
         with self.database.write() as connection:
@@ -56,7 +56,7 @@ class Forgetter:
                 return Pruned()
             return self._forget(connection, source, [recording_id], tell=True)
 
-    def source(self, name: str) -> Pruned:
+    def forget_source(self, name: str) -> Pruned:
         """Forget everything stored of a source so far; its readers start over."""
         of_source = sources.c.name == name
         everything = Pruned()
@@ -84,7 +84,7 @@ class Forgetter:
             more = len(ids) == _BATCH
         return everything
 
-    def older_than(self, days: float) -> Pruned:
+    def forget_older_than(self, days: float) -> Pruned:
         """Forget recordings stored longer ago than that."""
         limit = oldest_at(self.now_us - round(days * _DAY_US))
         oldest = (
@@ -102,7 +102,7 @@ class Forgetter:
                 return everything
             everything += self._forget_batch([(row.name, row.id) for row in rows])
 
-    def beyond(self, size_bytes: int) -> Pruned:
+    def forget_beyond(self, size_bytes: int) -> Pruned:
         """Forget the oldest recordings until the rest is no larger than that."""
         oldest = (
             select(recordings.c.id, recordings.c.size_bytes, sources.c.name)
@@ -125,7 +125,7 @@ class Forgetter:
                 return everything
             everything += self._forget_batch(batch)
 
-    def removals(self) -> None:
+    def forget_removals(self) -> None:
         """Forget what was removed a week ago; readers that have not asked since will start over."""
         expired = (
             select(sources.c.name, func.max(removals.c.seq).label("last"))

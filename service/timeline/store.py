@@ -179,14 +179,14 @@ class Timeline:
     def delete_recording(self, recording_id: str) -> bool:
         """Forget a recording, its curves and its part of the timeline; False if there was none."""
         key = _key(recording_id)
-        return key is not None and self._forgetter().recording(key).recordings > 0
+        return key is not None and self._forgetter().forget_recording(key).recordings > 0
 
     def delete_source(self, source: str) -> Pruned:
         """Forget everything stored of a source up to now; readers of its events start over.
 
         Its name and its numbering stay, so that no cursor is ever given out for two things.
         """
-        return self._forgetter().source(source)
+        return self._forgetter().forget_source(source)
 
     def prune(self, *, max_age_days: float | None = None, max_size_bytes: int | None = None) -> Pruned:
         """Apply the limits of age and size, oldest stored first; readers are not told what is gone.
@@ -196,10 +196,10 @@ class Timeline:
         forgetter = self._forgetter()
         pruned = Pruned()
         if max_age_days is not None:
-            pruned += forgetter.older_than(max_age_days)
+            pruned += forgetter.forget_older_than(max_age_days)
         if max_size_bytes is not None:
-            pruned += forgetter.beyond(max_size_bytes)
-        forgetter.removals()
+            pruned += forgetter.forget_beyond(max_size_bytes)
+        forgetter.forget_removals()
         self._database.shrink()
         return pruned
 
