@@ -84,7 +84,7 @@ class Job:
         self._fill(tasks, source)
         return self._answers(tasks, source)
 
-    def check(self) -> None:
+    def ensure_wanted(self) -> None:
         """Raise where nobody wants the answer any more."""
         ensure_wanted(self.deadline, self.cancelled)
 

@@ -92,7 +92,7 @@ class Scheduler:
     def ensure_room(self, windows: int = 1) -> None:
         """Raise `UnavailableError` where a recording of so many windows would not be admitted now."""
         with self.lock:
-            self._admissible(self._slots(windows))
+            self._ensure_admissible(self._slots(windows))
 
     def admit(
         self,
@@ -114,9 +114,9 @@ class Scheduler:
         """
         slots = self._slots(windows)
         with self.lock:
-            self._admissible(slots)
+            self._ensure_admissible(slots)
             if deadline is not None and windows > self.policy.in_flight:
-                self._keepable(windows, deadline)
+                self._ensure_keepable(windows, deadline)
             job = Job(self, slots, windows, deadline, cancelled)
             self._jobs.add(job)
             self._reserved += slots
@@ -135,10 +135,10 @@ class Scheduler:
 
     def submit(self, job: Job, window: Window) -> Task:
         """Queue a window of an admitted job."""
-        job.check()
+        job.ensure_wanted()
         task = Task(window, time.monotonic())
         with self.lock:
-            self._usable()
+            self._ensure_usable()
             if not job.queue:
                 self._line_of(job).append(job)
             job.queue.append(task)
@@ -150,8 +150,8 @@ class Scheduler:
         """The answer to a queued window."""
         with self.lock:
             while not task.done:
-                job.check()
-                self._usable()
+                job.ensure_wanted()
+                self._ensure_usable()
                 left = _TICK_S if job.deadline is None else job.deadline - time.monotonic()
                 job.answered.wait(max(0.0, min(_TICK_S, left)))
             job.left -= 1
@@ -179,15 +179,15 @@ class Scheduler:
     def _slots(self, windows: int) -> int:
         return max(1, min(windows, self.policy.in_flight, self.policy.queue_windows))
 
-    def _usable(self) -> None:
+    def _ensure_usable(self) -> None:
         if self._closed:
             raise UnavailableError("the service is shutting down")
         if not self.healthy:
             raise UnavailableError("a worker of the model hangs or died", retry_after_s=self.policy.hang_s)
 
-    def _admissible(self, slots: int) -> None:
+    def _ensure_admissible(self, slots: int) -> None:
         try:
-            self._usable()
+            self._ensure_usable()
         except UnavailableError:
             self._observer.shed("draining" if self._closed else "unhealthy")
             raise
@@ -201,7 +201,7 @@ class Scheduler:
                 retry_after_s=self._backlog_s(),
             )
 
-    def _keepable(self, windows: int, deadline: float) -> None:
+    def _ensure_keepable(self, windows: int, deadline: float) -> None:
         """Refuse a long recording that could not be done in time, or only at the cost of another."""
         rate, now = self.rate, time.monotonic()
         if rate is None:
@@ -293,7 +293,7 @@ class Scheduler:
     def _wanted(self, job: Job) -> bool:
         """Whether a job's windows are still worth running; else they are dropped."""
         try:
-            job.check()
+            job.ensure_wanted()
         except (DeadlineError, AbandonedError) as error:
             for task in job.queue:
                 task.error = error
