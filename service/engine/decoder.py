@@ -186,15 +186,13 @@ class DecodedRecording:
         return kind, payload
 
     def _await(self, begun: float) -> None:
-        until = begun + min(self._limits.max_stall_s, self._left_s)
-        late = self._deadline is not None and self._deadline < until
-        if late and self._deadline is not None:
-            until = self._deadline
+        given_up_at = begun + min(self._limits.max_stall_s, self._left_s)
+        until = given_up_at if self._deadline is None else min(given_up_at, self._deadline)
         while not self._decoder.answers.poll(max(0.0, min(TICK_S, until - time.monotonic()))):
             ensure_wanted(None, self._cancelled)
             if time.monotonic() < until:
                 continue
-            if late:
+            if until < given_up_at:
                 raise DeadlineError("not decoded before the deadline")
             if self._left_s < self._limits.max_stall_s:
                 raise CorruptAudioError(
