@@ -149,7 +149,7 @@ class Service:
         except Exception:
             self.phase = Phase.FAILED
             raise
-        tagger.warm_up()
+        tagger.start_decoder()
         self._tagger, self._timeline = tagger, timeline
         bundle, scheduler = tagger.bundle, tagger.scheduler
         self._names = Names(bundle)

@@ -55,7 +55,7 @@ class Decoders:
         with self._free:
             return [decoder.pid for decoder in self._idle]
 
-    def warm_up(self) -> None:
+    def start_one(self) -> None:
         """Start a process, so that the first recording that needs one does not wait for it."""
         with self._free, contextlib.suppress(UnavailableError):  # who needs one is told
             if not self._idle and not self._busy and not self._closed:

@@ -98,9 +98,9 @@ class Tagger:
         """Raise `UnavailableError` where even a short recording would be refused: before its body is read."""
         self.scheduler.ensure_room()
 
-    def warm_up(self) -> None:
+    def start_decoder(self) -> None:
         """Start a decoder, so that the first FLAC or Ogg does not wait for it; plain WAV needs none."""
-        self._decoders.warm_up()
+        self._decoders.start_one()
 
     def analyse(
         self,

@@ -224,7 +224,7 @@ def test_silence_that_inflates_a_thousandfold_stops_at_the_limit(recorded: Recor
 def test_a_decoder_that_hangs_is_killed_and_replaced(recorded: Recorder) -> None:
     replacements = Replacements()
     decoders = Decoders(RATE, Limits(max_stall_s=0.3), size=1, observer=replacements)
-    decoders.warm_up()
+    decoders.start_one()
     (before,) = decoders.pids
     started = time.monotonic()
     with pytest.raises(CorruptAudioError, match=r"stopped: no audio within 0\.3 s"):
@@ -266,7 +266,7 @@ def test_a_decoder_that_is_killed_from_outside_is_not_the_fault_of_its_file(reco
     """As the kernel does when memory runs out."""
     replacements = Replacements()
     decoders = Decoders(RATE, Limits(), size=1, observer=replacements, command=SILENT)
-    decoders.warm_up()
+    decoders.start_one()
     (pid,) = decoders.pids
     killer = threading.Timer(0.3, os.kill, (pid, signal.SIGKILL))
     killer.start()
