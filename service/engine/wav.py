@@ -37,16 +37,25 @@ _FULL_SCALE = {  # by (is float, bits), of what `_samples` gives
 
 
 @dataclass(frozen=True, slots=True)
-class _Layout:
-    format: AudioFormat
+class _Encoding:
+    """What the fmt chunk says."""
+
     floats: bool
-    bits: int
+    channels: int
+    sample_rate: int
+    bits: int  # of a sample as stored
     valid_bits: int  # of those, how many a sample has
-    data_at: int  # byte at which the samples begin
 
     @property
     def frame_bytes(self) -> int:
-        return self.bits // 8 * self.format.channels
+        return self.bits // 8 * self.channels
+
+
+@dataclass(frozen=True, slots=True)
+class _Layout:
+    encoding: _Encoding
+    format: AudioFormat
+    data_at: int  # byte at which the samples begin
 
 
 class WavRecording:
@@ -59,23 +68,26 @@ class WavRecording:
         self.format.check(limits)
         if self.format.frames == 0:
             raise UnusableAudioError("the WAV holds no samples: its data chunk is empty")
-        bits = None if self._layout.floats else self._layout.valid_bits
+        encoding = self._layout.encoding
+        bits = None if encoding.floats else encoding.valid_bits
         self._mono = MonoStream(self.format, rate, limits, bits)
         self.levels = self._mono.levels
 
     def blocks(self) -> Iterator[NDArray[np.float32]]:
         """Mono at the model's rate, (samples,) float32, about four seconds a piece."""
-        layout = self._layout
-        full_scale = _FULL_SCALE[layout.floats, layout.bits]
+        encoding = self._layout.encoding
+        full_scale = _FULL_SCALE[encoding.floats, encoding.bits]
         left = self.format.frames or 0
-        self._audio.seek(layout.data_at)
+        self._audio.seek(self._layout.data_at)
         while left:
             wanted = min(left, 4 * self.format.sample_rate)
-            raw = self._audio.read(wanted * layout.frame_bytes)
-            if len(raw) != wanted * layout.frame_bytes:
-                raise CorruptAudioError(f"the WAV ends {left * layout.frame_bytes - len(raw)} bytes too soon")
+            raw = self._audio.read(wanted * encoding.frame_bytes)
+            if len(raw) != wanted * encoding.frame_bytes:
+                raise CorruptAudioError(
+                    f"the WAV ends {left * encoding.frame_bytes - len(raw)} bytes too soon"
+                )
             left -= wanted
-            samples = _samples(raw, layout.floats, layout.bits)
+            samples = _samples(raw, encoding.floats, encoding.bits)
             yield self._mono.push(samples.reshape(wanted, self.format.channels), full_scale)
         rest = self._mono.finish()
         if len(rest):
@@ -104,7 +116,7 @@ def _read_header(audio: BinaryIO) -> _Layout:
         raise CorruptAudioError(f"the WAV ends within its header: {size} bytes in all")
     if head[8:] != b"WAVE":
         raise UnsupportedAudioError(f"a RIFF file of type {head[8:]!r}, not WAVE; accepted are {ACCEPTED}")
-    codec: tuple[int, int, int, int, int] | None = None
+    encoding: _Encoding | None = None
     long_size: int | None = None
     at = 12
     for _ in range(_MAX_CHUNKS):
@@ -115,15 +127,15 @@ def _read_header(audio: BinaryIO) -> _Layout:
         name, length = chunk[:4], int.from_bytes(chunk[4:], "little")
         at += 8
         if name == b"data":
-            if codec is None:
+            if encoding is None:
                 raise CorruptAudioError("the WAV has its data chunk before its fmt chunk")
-            return _layout(codec, _data_length(length, long_size, size - at), at)
+            return _layout(encoding, _data_length(length, long_size, size - at), at)
         if length > size - at:
             raise CorruptAudioError(
                 f"the WAV's chunk {name!r} announces {length} bytes, {size - at} are left in the file"
             )
         if name == b"fmt ":
-            codec = _parse_format(audio.read(min(length, 40)))
+            encoding = _parse_format(audio.read(min(length, 40)))
         elif name == b"ds64" and length >= 16:
             long_size = int(struct.unpack("<QQ", audio.read(16))[1])
         at += length + length % 2
@@ -142,8 +154,7 @@ def _data_length(announced: int, long_size: int | None, available: int) -> int:
     return announced
 
 
-def _parse_format(fmt: bytes) -> tuple[int, int, int, int, int]:
-    """Format tag, channels, sample rate, bits a sample as stored, and how many of those it has."""
+def _parse_format(fmt: bytes) -> _Encoding:
     if len(fmt) < 16:
         raise CorruptAudioError(f"the WAV's fmt chunk has {len(fmt)} bytes, at least 16 are needed")
     tag, channels, rate, _, frame_bytes, bits = struct.unpack("<HHIIHH", fmt[:16])
@@ -165,14 +176,12 @@ def _parse_format(fmt: bytes) -> tuple[int, int, int, int, int]:
             f"the WAV's header contradicts itself: {channels} channels of {bits} bits "
             f"in frames of {frame_bytes} bytes"
         )
-    return tag, channels, rate, bits, min(valid_bits, bits)
+    return _Encoding(tag == _FLOAT, channels, rate, bits, min(valid_bits, bits))
 
 
-def _layout(codec: tuple[int, int, int, int, int], data_bytes: int, data_at: int) -> _Layout:
-    tag, channels, rate, bits, valid_bits = codec
-    floats = tag == _FLOAT
-    if channels and (floats, bits) not in _FULL_SCALE:
-        kind = "float" if floats else "integer"
-        raise UnsupportedAudioError(f"a WAV of {bits}-bit {kind} samples; accepted are {ACCEPTED}")
-    frames = data_bytes // (channels * bits // 8) if channels else 0
-    return _Layout(AudioFormat(rate, channels, frames), floats, bits, valid_bits, data_at)
+def _layout(encoding: _Encoding, data_bytes: int, data_at: int) -> _Layout:
+    if encoding.channels and (encoding.floats, encoding.bits) not in _FULL_SCALE:
+        kind = "float" if encoding.floats else "integer"
+        raise UnsupportedAudioError(f"a WAV of {encoding.bits}-bit {kind} samples; accepted are {ACCEPTED}")
+    frames = data_bytes // encoding.frame_bytes if encoding.channels else 0
+    return _Layout(encoding, AudioFormat(encoding.sample_rate, encoding.channels, frames), data_at)
