@@ -79,10 +79,11 @@ class Connection(ReaderWatch, HttpToolsProtocol):
             unread = True
         if self._head_bytes > MAX_HEAD_BYTES and (unread or self._head_timer is not None):
             detail = f"the headers are longer than the {MAX_HEAD_BYTES} bytes allowed"
-            title = "Request Header Fields Too Large"
-            self._refuse(b"431 " + title.encode(), "headers-too-large", title, detail)
+            status = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
+            self._refuse(status, "headers-too-large", status.phrase, detail)
         elif unread:
-            self._refuse(b"400 Bad Request", "bad-request", "Bad Request", "this is no HTTP/1.1 request")
+            status = HTTPStatus.BAD_REQUEST
+            self._refuse(status, "bad-request", status.phrase, "this is no HTTP/1.1 request")
 
     def on_message_begin(self) -> None:
         """The first bytes of a request."""
@@ -124,7 +125,8 @@ class Connection(ReaderWatch, HttpToolsProtocol):
             self._await_head()
             return
         detail = f"the headers were not complete after {self.head_timeout_s:g} s"
-        self._refuse(b"408 Request Timeout", "request-timeout", "Request not received in time", detail)
+        title = "Request not received in time"
+        self._refuse(HTTPStatus.REQUEST_TIMEOUT, "request-timeout", title, detail)
 
     def _parse(self, data: bytes) -> None:
         """Feed the parser, which stops behind the headers of what asks for another protocol."""
@@ -169,16 +171,16 @@ class Connection(ReaderWatch, HttpToolsProtocol):
         started = self._owing and (self.cycle.response_started or not self.cycle.more_body)
         return started or bool(self.pipeline)
 
-    def _refuse(self, status: bytes, slug: str, title: str, detail: str) -> None:
+    def _refuse(self, status: HTTPStatus, slug: str, title: str, detail: str) -> None:
         """Say no more and read no more; a document is the last word where there is room for one."""
         self._refused = True
         # What the edge does for requests that come as far.
-        request_id, code = RequestContext.of(()).request_id, int(status[:3])
-        logger.info("refused: %s", detail, extra=fields(status=code, request_id=request_id))
+        request_id = RequestContext.of(()).request_id
+        logger.info("refused: %s", detail, extra=fields(status=status.value, request_id=request_id))
         if self._answering or self.transport.is_closing():
             self.transport.close()
             return
-        document = {"type": TYPE_PREFIX + slug, "title": title, "status": code, "detail": detail}
+        document = {"type": TYPE_PREFIX + slug, "title": title, "status": status.value, "detail": detail}
         body = orjson.dumps(document | {"instance": None, "request_id": request_id})
         headers = (
             (b"content-type", MEDIA_TYPE.encode()),
@@ -187,7 +189,8 @@ class Connection(ReaderWatch, HttpToolsProtocol):
             (b"x-request-id", request_id.encode()),
             *DEFAULT_HEADERS,
         )
-        lines = [b"HTTP/1.1 " + status, *(b"%b: %b" % header for header in headers), b"", body]
+        first = f"HTTP/1.1 {status.value} {status.phrase}".encode()
+        lines = [first, *(b"%b: %b" % header for header in headers), b"", body]
         self.transport.write(b"\r\n".join(lines))
         if self._owing:
             self.transport.close()  # and the application hears that nobody waits for it
