@@ -82,28 +82,25 @@ class Edge:
                 # Half an answer is out; only a broken connection tells the client that it is half.
                 raise
         finally:
-            seconds = time.perf_counter() - begun
             self._metrics.in_progress.dec()
-            route = getattr(scope.get("route"), "path", "unmatched")
-            status = exchange.status or 499
-            self._metrics.request(method, route, status, seconds)
-            level = logging.DEBUG if route in QUIET and status == 200 else logging.INFO
-            if logger.isEnabledFor(level):
-                told = {
-                    "method": method,
-                    "route": route,
-                    "status": status,
-                    "ms": round(1000 * seconds, 1),
-                }
-                if exchange.received_bytes:
-                    told["received_bytes"] = exchange.received_bytes
-                if "key" in scope["state"]:
-                    told["key"] = scope["state"]["key"]
-                # Not `logger.log`, which walks the stack to find who called it.
-                record = logger.makeRecord(
-                    logger.name, level, "", 0, "request", (), None, None, fields(**told)
-                )
-                logger.handle(record)
+            self._tell(method, scope, exchange, time.perf_counter() - begun)
+
+    def _tell(self, method: str, scope: Scope, exchange: "_Exchange", seconds: float) -> None:
+        """Count a request that has been answered, and write its log line."""
+        route = getattr(scope.get("route"), "path", "unmatched")
+        status = exchange.status or 499
+        self._metrics.request(method, route, status, seconds)
+        level = logging.DEBUG if route in QUIET and status == 200 else logging.INFO
+        if not logger.isEnabledFor(level):
+            return
+        told = {"method": method, "route": route, "status": status, "ms": round(1000 * seconds, 1)}
+        if exchange.received_bytes:
+            told["received_bytes"] = exchange.received_bytes
+        if "key" in scope["state"]:
+            told["key"] = scope["state"]["key"]
+        # Not `logger.log`, which walks the stack to find who called it.
+        record = logger.makeRecord(logger.name, level, "", 0, "request", (), None, None, fields(**told))
+        logger.handle(record)
 
 
 class _Exchange:
@@ -133,21 +130,24 @@ class _Exchange:
     async def send(self, message: Message) -> None:
         if message["type"] in STARTS:
             self.status = message.get("status", 101)
-            if self.body_due and self._small and self.status >= 400:
+            if self._refused_unread and self._small:
                 await self._linger(SMALL_BODY_S)
             headers = [*message.get("headers", ()), (b"x-request-id", self._request_id)]
             given = {name for name, _ in headers}
             headers += [header for header in DEFAULT_HEADERS if header[0] not in given]
-            if self.body_due and self.status >= 400:
+            if self._refused_unread:
                 headers.append((b"connection", b"close"))
             message = {**message, "headers": headers}
-        elif (
-            self.body_due and self.status is not None and self.status >= 400 and not message.get("more_body")
-        ):
+        elif self._refused_unread and not message.get("more_body"):
             await self._send({**message, "more_body": True})
             await self._linger(LINGER_S)
             message = {"type": "http.response.body", "body": b""}
         await self._send(message)
+
+    @property
+    def _refused_unread(self) -> bool:
+        """Whether the answer is a refusal, and the body that it refuses is still coming."""
+        return self.body_due and self.status is not None and self.status >= 400
 
     async def _linger(self, longest_s: float) -> None:
         """Read on and forget, until the body ends."""
