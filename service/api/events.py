@@ -12,7 +12,7 @@ from starlette.types import Receive, Scope, Send
 
 from service.api import render
 from service.api.errors import Complaint, InvalidRequestError
-from service.api.localize import Following
+from service.api.localize import SourceQuery
 from service.api.openapi import heeds, refusals
 from service.api.schemas import TimelinePage
 from service.api.state import Service, service_of
@@ -46,7 +46,7 @@ MEDIA_TYPE = "text/event-stream"
     openapi_extra=heeds("Last-Event-ID"),
     summary="Follow the timeline of a source",
 )
-async def stream(request: Request, query: Annotated[Following, Query()]) -> Response:
+async def stream(request: Request, query: Annotated[SourceQuery, Query()]) -> Response:
     """Every message is what GET /localize would answer: the events that are there, then each change.
 
     `Last-Event-ID`, or `after`, is the cursor from which to go on; a browser's EventSource sends it by

@@ -35,8 +35,8 @@ OFFERS = {"json": "application/json", **{name: form.media_type for name, form in
 After = Annotated[str, *written(PATTERN, "must be the cursor of an earlier answer, unchanged")]
 
 
-class Following(QueryModel):
-    """Which events of which source."""
+class SourceQuery(QueryModel):
+    """Which events of which source, for pages and for the stream."""
 
     source: Source = Field("default", description="The microphone or room.")
     since: Instant | None = Field(None, description="Only events that end after this instant.")
@@ -68,7 +68,7 @@ class Following(QueryModel):
         )
 
 
-class PageQuery(Following):
+class PageQuery(SourceQuery):
     """Which events, how many, and how they are written."""
 
     limit: int = Field(200, ge=1, le=MAX_LIMIT, description="Most changes in an answer.")
