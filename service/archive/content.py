@@ -31,12 +31,12 @@ class Content:
 
     stamp: str | None
     _source: Callable[[], BinaryIO]
-    _limit: int
-    _check: Callable[[], None] = field(default=lambda: None)
-    _expected: int | None = None
+    _limit: int  # bytes
+    _check: Callable[[], None] = field(default=lambda: None)  # raises if it was written to since
+    _expected: int | None = None  # bytes, where its size is known before
     sha256: str | None = None
     size: int | None = None
-    _twice: bool = False
+    _twice: bool = False  # whether what `hashed` gave is the source itself, to be read a second time
 
     def hashed(self) -> BinaryIO:
         """All bytes, seekable, read and hashed once.

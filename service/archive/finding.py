@@ -3,12 +3,12 @@
 from dataclasses import dataclass
 
 from service.engine.analysis import Analysis
+from service.engine.errors import AudioLimitError
 
 UNCHANGED = "unchanged"
-# Nothing that the content is to blame for: the next run tries again.
 UNREADABLE = "unreadable"
-REFUSED = "AudioLimitError"
-PASSING = (UNREADABLE, REFUSED)
+# The next run tries these again: a file may be readable then, and more may be allowed.
+RETRIED = (UNREADABLE, AudioLimitError.__name__)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 
 from service.archive.errors import ArchiveError
 from service.archive.files import replacing
-from service.archive.finding import PASSING, UNCHANGED
+from service.archive.finding import RETRIED, UNCHANGED
 from service.archive.schema import Schema
 from service.archive.tables import flatten, nest
 
@@ -180,7 +180,7 @@ def replaces(said: Known, known: Known | None) -> bool:
     """Whether what is said about a name counts, rather than what was known of it before."""
     if known is None:
         return True
-    lost = said.kind in PASSING and known.kind is None
+    lost = said.kind in RETRIED and known.kind is None
     return said != known and not lost
 
 

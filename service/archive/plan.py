@@ -7,7 +7,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from service.archive.entry import Entry, Task
-from service.archive.finding import PASSING
+from service.archive.finding import RETRIED
 from service.archive.partition import Known, Partition
 from service.archive.schema import Schema
 
@@ -96,10 +96,10 @@ class Plan:
             not self._checksum
             and entry.stamp is not None
             and entry.stamp == known.stamp
-            and known.kind not in PASSING
+            and known.kind not in RETRIED
         )
 
     def _task(self, entry: Entry, index: int, known: Known | None) -> Task:
-        if known is None or known.kind in PASSING:
+        if known is None or known.kind in RETRIED:
             return Task(entry, index)
         return Task(entry, index, None if self._checksum else known.stamp, known.sha256)
