@@ -6,7 +6,6 @@ has the labels of all of them. The vocabulary is every code that occurs, or a se
 `code`, `name` and, if wanted, `scored` (`yes` or `no`), which fixes the order.
 """
 
-import csv
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -19,6 +18,7 @@ import typer
 from model_export.data.chunk_files import LabelledChunk, RecordingError, open_sound, write_set
 from model_export.data.labels import CHIME_HOME
 from model_export.data.shards import ShardMember, codes_in, read_shard
+from model_export.data.table import read_rows
 from service.engine.card import Label
 
 
@@ -42,7 +42,7 @@ def read_table(table: Path) -> list[LabelledFile]:
             a file does not exist.
     """
     files = []
-    for line, row in enumerate(_rows(table, ("file", "labels")), start=2):
+    for line, row in enumerate(_rows(table, "file,labels"), start=2):
         path = table.parent / row["file"]
         if not path.is_file():
             raise TableError(f"{table}, line {line}: there is no file {path}")
@@ -89,7 +89,7 @@ def read_vocabulary(table: Path) -> list[Label]:
         TableError: it is not such a table.
     """
     labels = []
-    for line, row in enumerate(_rows(table, ("code", "name")), start=2):
+    for line, row in enumerate(_rows(table, "code,name"), start=2):
         scored = (row.get("scored") or "yes").strip().lower()
         if scored not in ("yes", "no"):
             raise TableError(f"{table}, line {line}: scored is 'yes' or 'no', not {scored!r}")
@@ -102,15 +102,10 @@ def read_vocabulary(table: Path) -> list[Label]:
     return labels
 
 
-def _rows(table: Path, columns: tuple[str, ...]) -> list[dict[str, str]]:
-    try:
-        with table.open(newline="", encoding="utf-8-sig") as file:
-            rows = list(csv.DictReader(file, restval=""))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise TableError(f"cannot read the table {table}: {error}") from error
-    missing = [column for column in columns if not rows or column not in rows[0]]
-    if missing:
-        raise TableError(f"{table} needs rows with the columns {', '.join(columns)}; missing: {missing}")
+def _rows(table: Path, columns: str) -> list[dict[str, str]]:
+    rows: list[dict[Any, Any]] = list(read_rows(table, columns, TableError))
+    if not rows:
+        raise TableError(f"{table} has no rows")
     for line, row in enumerate(rows, start=2):
         if None in row:
             raise TableError(

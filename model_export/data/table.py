@@ -1,4 +1,4 @@
-"""Tables of text with a header, as the corpus and the sets of mixtures hold them."""
+"""Tables of text with a header, as corpora, sets of mixtures and recordings with their labels have them."""
 
 import csv
 from collections.abc import Iterator

@@ -57,8 +57,8 @@ def test_a_table_is_read_in_order_with_either_separator(table: Path) -> None:
     ("text", "says"),
     [
         ("file,labels\nnone.wav,a\n", "line 2: there is no file"),
-        ("file,tags\n1.wav,a\n", r"missing: \['labels'\]"),
-        ("file,labels\n", "needs rows"),
+        ("file,tags\n1.wav,a\n", r"lacks the columns \['labels'\]"),
+        ("file,labels\n", "has no rows"),
         ("file,labels\n1.wav,a=b\n", "a label code .* no '='"),
         ("file,labels\n1.wav,a\n1.wav,a,b\n", r"line 3: \['b'\] are beyond .* one cell, separated by ';'"),
     ],
