@@ -1,7 +1,5 @@
 """`python -m model_export compare`: configurations side by side, with one budget and several seeds."""
 
-import json
-import math
 import re
 import time
 from collections.abc import Iterator, Mapping
@@ -10,7 +8,6 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
-from statistics import fmean
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -173,6 +170,7 @@ def compare(
         The tables, Markdown.
     """
     from model_export.comparison.runs import Beginning, digests, is_done
+    from model_export.comparison.tables import Tables
 
     beginning = beginning or Beginning()
     runs = plan(suite, sets, seeds, chunks, checkpoints, out)
@@ -181,6 +179,7 @@ def compare(
     out.mkdir(parents=True, exist_ok=True)
     prepare(runs, sets.train)
     tested = digests(sets.answered)
+    tables = Tables(suite, sets, tested, beginning, out)
     to_do = [run for run in runs if not is_done(run.config, list(sets.train), tested, run.out, beginning)]
     finished = [run for run in runs if run not in to_do]
     started = time.monotonic()
@@ -189,70 +188,8 @@ def compare(
         hours = (time.monotonic() - started) / done * (len(to_do) - done) / 3600
         if progress:
             typer.echo(f"{len(finished)} of {len(runs)}: {run.out}; about {hours:.1f} h to go", err=True)
-        write(suite, finished, sets, tested, out, _QUICK, beginning)
-    return write(suite, finished, sets, tested, out, replicates, beginning)
-
-
-def write(
-    suite: "Suite",
-    finished: list[Run],
-    sets: Sets,
-    tested: Mapping[Path, str],
-    out: Path,
-    replicates: int,
-    beginning: "Beginning",
-) -> str:
-    """Write the tables of what is finished; they wait for a run of the reference."""
-    from model_export.comparison.figures import standings
-    from model_export.comparison.report import Setting, document, markdown
-    from model_export.comparison.runs import read_result, training_cpu_s
-    from model_export.comparison.suites import chunk_passes
-    from model_export.data.mixture_set import read_weak_set
-    from model_export.data.set_names import names_of
-
-    by_name = {name: [run for run in finished if run.name == name] for name in suite.configurations}
-    by_name = {name: runs for name, runs in by_name.items() if runs}
-    if suite.reference not in by_name:
-        return ""
-    left_out = [name for name in suite.configurations if name not in by_name]
-    notes = [f"No run of: {', '.join(left_out)}."] if left_out else []
-    if beginning.start_from is not None:
-        anew = f", {' and '.join(beginning.anew)} anew" if beginning.anew else ""
-        notes.append(f"Every run began with the weights of {beginning.start_from.name}{anew}.")
-    called = names_of([*sets.train, *sets.answered])
-    setting = Setting(
-        suite.reference,
-        {name: chunk_passes(runs[0].config) for name, runs in by_name.items()},
-        tuple(called[path] for path in sets.train),
-        sum(len(read_weak_set(path)) for path in sets.train),
-        replicates,
-        tuple(notes),
-    )
-    parts = {"validation": sets.validation} | ({"test": sets.test} if sets.test else {})
-    names = {part: [called[path] for path in folders] for part, folders in parts.items()}
-    found = {
-        part: standings(
-            {
-                name: [[read_result(run.out, tested[folder]) for folder in folders] for run in runs]
-                for name, runs in by_name.items()
-            },
-            names[part],
-            suite.reference,
-            replicates,
-        )
-        for part, folders in parts.items()
-    }
-    seconds = {name: _mean([training_cpu_s(run.out) for run in runs]) for name, runs in by_name.items()}
-    text = markdown(setting, found, names, seconds)
-    (out / "comparison.md").write_text(text, encoding="utf-8")
-    report = document(setting, found, seconds)
-    (out / "comparison.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
-    return text
-
-
-def _mean(values: list[float | None]) -> float:
-    known = [value for value in values if value is not None]
-    return fmean(known) if known else math.nan
+        tables.write(finished, _QUICK)
+    return tables.write(finished, replicates)
 
 
 def register(app: typer.Typer) -> None:
