@@ -75,7 +75,9 @@ class Trained:
             **exported,
         }
         lengths_s = [
-            of["chunk_seconds"] for of in read.data.get("train", {}).values() if "chunk_seconds" in of
+            manifest["chunk_seconds"]
+            for manifest in read.data.get("train", {}).values()
+            if "chunk_seconds" in manifest
         ]
         name = name_of(read.config.network)
         return cls(name, read.tagger, read.config.labels, lengths_s[0] if lengths_s else 4.0, training)

@@ -66,15 +66,17 @@ def plan(suite: "Suite", sets: Sets, seeds: int, chunks: int, checkpoints: int, 
     from model_export.data.recordings import vocabulary_of
 
     learned = [read_weak_set(path) for path in sets.train]
-    annotated = all(of.shares is not None for of in learned)
+    annotated = all(chunk_set.shares is not None for chunk_set in learned)
     labels = vocabulary_of(sets.train)
     own = {"labels": labels} if labels else {}
     runs = []
     for seed in range(1, seeds + 1):
         for name in suite.configurations:
             config = train_config(own | suite.fields(name), seed, chunks, checkpoints)
-            for of in learned:
-                of.targets([label.code for label in config.labels])  # told now, not after hours of other runs
+            for chunk_set in learned:
+                chunk_set.targets(
+                    [label.code for label in config.labels]
+                )  # told now, not after hours of other runs
             if annotated or not config.soft_labels:
                 folder = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
                 runs.append(Run(name, config, out / folder / f"seed-{seed}"))

@@ -69,8 +69,8 @@ def standings(
             of_seed = {number: _rates(seeds[number], chunks) for number in set(again.tolist())}
             drawn[name].append(np.mean([of_seed[number] for number in again.tolist()], axis=0))
     everything = [np.arange(size) for size in sizes]
-    rates = {name: np.array([_rates(of, everything) for of in seeds]) for name, seeds in results.items()}
-    means = {name: _means(of) for name, of in drawn.items()}
+    rates = {name: np.array([_rates(run, everything) for run in seeds]) for name, seeds in results.items()}
+    means = {name: _means(rows) for name, rows in drawn.items()}
     return {
         name: _standing(
             seeds,
@@ -106,7 +106,8 @@ def _standing(
             for column, label in enumerate(seeds[0][0].labels)
         },
         by_set={
-            of: _interval(float(_mean(rates[:, row])), _means(drawn[:, row])) for row, of in enumerate(sets)
+            name: _interval(float(_mean(rates[:, row])), _means(drawn[:, row]))
+            for row, name in enumerate(sets)
         },
         mean_ap=float(precisions.mean()),
         mean_ap_spread=_spread(precisions),

@@ -43,8 +43,10 @@ def document(
     """
     return {
         "setting": plain(setting),
-        "parts": {part: {name: plain(of) for name, of in found.items()} for part, found in parts.items()},
-        "training_cpu_s": plain({name: round(of, 1) for name, of in seconds.items()}),
+        "parts": {
+            part: {name: plain(standing) for name, standing in found.items()} for part, found in parts.items()
+        },
+        "training_cpu_s": plain({name: round(mean, 1) for name, mean in seconds.items()}),
     }
 
 
@@ -93,18 +95,18 @@ def _standings(found: Mapping[str, Standing], reference: str, seconds: Mapping[s
     rows = [
         (
             name,
-            str(of.seeds),
-            _cell(of.eer),
-            _number(of.eer_spread),
-            "-" if name == reference else _percent(of.relative),
-            _number(of.mean_ap),
-            _number(of.mean_ap_spread),
-            _number(of.frame_auc),
-            _number(of.frame_auc_spread),
-            _number(of.attention_auc),
+            str(standing.seeds),
+            _cell(standing.eer),
+            _number(standing.eer_spread),
+            "-" if name == reference else _percent(standing.relative),
+            _number(standing.mean_ap),
+            _number(standing.mean_ap_spread),
+            _number(standing.frame_auc),
+            _number(standing.frame_auc_spread),
+            _number(standing.attention_auc),
             "-" if math.isnan(seconds[name]) else f"{seconds[name] / 60:.1f} min",
         )
-        for name, of in found.items()
+        for name, standing in found.items()
     ]
     return table(columns, rows)
 
@@ -112,7 +114,7 @@ def _standings(found: Mapping[str, Standing], reference: str, seconds: Mapping[s
 def _details(found: Mapping[str, Standing]) -> str:
     first = next(iter(found.values()))
     rows = [
-        (name, *(_number(of.value) for of in (*standing.by_label.values(), *standing.by_set.values())))
+        (name, *(_number(rate.value) for rate in (*standing.by_label.values(), *standing.by_set.values())))
         for name, standing in found.items()
     ]
     return table(("configuration", *first.by_label, *first.by_set), rows)

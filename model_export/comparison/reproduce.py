@@ -69,7 +69,7 @@ def prepare(home: "ChimeHome", out: Path, extra: bool = True) -> dict[str, tuple
 
     folds = home.folds()
     members = {
-        f"fold-{fold}": tuple(name for name, of in folds.items() if of == fold)
+        f"fold-{fold}": tuple(name for name, number in folds.items() if number == fold)
         for fold in sorted(set(folds.values()))
     }
     if extra:

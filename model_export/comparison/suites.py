@@ -46,7 +46,7 @@ class Suite:
         """
         if unknown := [name for name in names if name not in self.configurations]:
             raise SuiteError(f"no configuration {unknown}; there are {', '.join(self.configurations)}")
-        chosen = {name: of for name, of in self.configurations.items() if name in names}
+        chosen = {name: fields for name, fields in self.configurations.items() if name in names}
         reference = self.reference if self.reference in chosen else next(iter(chosen))
         return Suite(reference, chosen, self.base)
 

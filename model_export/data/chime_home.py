@@ -50,7 +50,7 @@ class Annotation:
     def shares(self) -> dict[str, float]:
         """By code, the share of annotators who gave it: 1/3, 2/3 or 1 of three."""
         every = frozenset[str]().union(*self.heard)
-        return {code: sum(code in of for of in self.heard) / len(self.heard) for code in sorted(every)}
+        return {code: sum(code in codes for codes in self.heard) / len(self.heard) for code in sorted(every)}
 
 
 def read_annotation(path: Path) -> Annotation:
@@ -183,7 +183,7 @@ def unrefined_by_fold(raw: Sequence[str], folds: Mapping[str, int]) -> dict[int,
         of_segment.setdefault(segment_of(name), set()).add(fold)
     found: dict[int, list[str]] = {fold: [] for fold in sorted(set(folds.values()))}
     for name in raw:
-        of = of_segment.get(segment_of(name), set())
-        if name not in folds and len(of) == 1:
-            found[next(iter(of))].append(name)
+        segment_folds = of_segment.get(segment_of(name), set())
+        if name not in folds and len(segment_folds) == 1:
+            found[next(iter(segment_folds))].append(name)
     return found

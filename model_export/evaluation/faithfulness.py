@@ -96,12 +96,14 @@ def faithfulness_curves(
             tags = np.concatenate([bundle.run(silenced[i : i + 2]).tags for i in range(0, len(silenced), 2)])
             left[order].append((tags[:, columns][:, told[chunk]] / full).mean(axis=1))
     shape = (len(chosen), len(SHARES))
-    return Curves(np.array(SHARES), {order: np.array(of).reshape(shape) for order, of in left.items()})
+    return Curves(np.array(SHARES), {order: np.array(parts).reshape(shape) for order, parts in left.items()})
 
 
 def faithfulness_figures(curves: Curves, replicates: int, seed: int) -> FaithfulnessFigures:
     """Areas and mean curves, intervals over chunks."""
-    areas = {order: np.asarray(np.trapezoid(of, curves.shares, axis=1)) for order, of in curves.left.items()}
+    areas = {
+        order: np.asarray(np.trapezoid(parts, curves.shares, axis=1)) for order, parts in curves.left.items()
+    }
 
     def figures(index: NDArray[np.intp]) -> list[float]:
         deletion, insertion, random = (float(areas[order][index].mean()) for order in ORDERS)
@@ -109,7 +111,7 @@ def faithfulness_figures(curves: Curves, replicates: int, seed: int) -> Faithful
 
     deletion, insertion, random, margin = bootstrap(figures, len(curves), replicates, seed)
     means: dict[str, list[float]] = {"shares": curves.shares.tolist()}
-    means |= {order: of.mean(axis=0).tolist() for order, of in curves.left.items()}
+    means |= {order: parts.mean(axis=0).tolist() for order, parts in curves.left.items()}
     return FaithfulnessFigures(len(curves), deletion, insertion, random, margin, means)
 
 

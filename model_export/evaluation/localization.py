@@ -119,7 +119,9 @@ def localization_figures(
 
     def counted(count: Callable[[Spans, Spans], Counts]) -> list[list[Counts]]:
         """For each chunk, for each label."""
-        return [[count(*pair) for pair in zip(*of, strict=True)] for of in zip(truth, found, strict=True)]
+        return [
+            [count(*pair) for pair in zip(*chunk, strict=True)] for chunk in zip(truth, found, strict=True)
+        ]
 
     def rate(errors: NDArray[np.int64]) -> Interval:
         """Of (chunks, 4) errors of all labels together."""

@@ -78,16 +78,16 @@ def _tagging(tags: Document) -> str:
     rows = [
         (
             code,
-            of["positives"],
-            _interval(of["equal_error_rate"]),
-            _interval(of["roc_auc"]),
-            _interval(of["average_precision"]),
-            *(_number(of[key]) for key in ("d_prime", "threshold", "precision", "recall", "f1")),
+            figures["positives"],
+            _interval(figures["equal_error_rate"]),
+            _interval(figures["roc_auc"]),
+            _interval(figures["average_precision"]),
+            *(_number(figures[key]) for key in ("d_prime", "threshold", "precision", "recall", "f1")),
             # Without interval: resampled, every bin strays further, and the error is larger than it is.
-            _number(of["calibration_error"]["value"]),
-            _number(of["raw_calibration_error"]["value"]),
+            _number(figures["calibration_error"]["value"]),
+            _number(figures["raw_calibration_error"]["value"]),
         )
-        for code, of in tags["labels"].items()
+        for code, figures in tags["labels"].items()
     ]
     mean = (
         "**mean**",
@@ -107,7 +107,10 @@ def _localization(places: Document) -> str:
     keys = ("frame_auc", "segment_f1", "fine_segment_f1", "event_f1", "intersection_f1")
     return table(
         ("tag", "active frames", "frame AUC", "F1 1 s", "F1 100 ms", "event F1", "intersection F1"),
-        [(code, of["frames"], *(_interval(of[key]) for key in keys)) for code, of in places["labels"].items()]
+        [
+            (code, figures["frames"], *(_interval(figures[key]) for key in keys))
+            for code, figures in places["labels"].items()
+        ]
         + [("**mean**", "", *(_interval(places[f"mean_{key}"]) for key in keys))],
     )
 
@@ -130,23 +133,23 @@ def _speakers(rows: Document) -> str:
         [
             (
                 name,
-                of["chunks"],
-                of["against"],
-                _interval(of["equal_error_rate"]),
-                _interval(of["roc_auc"]),
-                _number(of["recall"]),
+                row["chunks"],
+                row["against"],
+                _interval(row["equal_error_rate"]),
+                _interval(row["roc_auc"]),
+                _number(row["recall"]),
             )
-            for name, of in rows.items()
+            for name, row in rows.items()
         ],
     )
 
 
-def _faithfulness(of: Document) -> str:
+def _faithfulness(row: Document) -> str:
     return (
-        f"Attention, silenced frame by frame in {of['chunks']} chunks: area under what is left of the score "
-        f"{_interval(of['deletion'])} if the most attended frames go first, {_interval(of['random'])} in "
-        f"random order, {_interval(of['insertion'])} if the least attended go first; the last less the first "
-        f"{_interval(of['margin'])}, 0 would mean that attention says nothing."
+        f"Attention, silenced frame by frame in {row['chunks']} chunks: area under what is left of the score "
+        f"{_interval(row['deletion'])} if the most attended frames go first, {_interval(row['random'])} in "
+        f"random order, {_interval(row['insertion'])} if the least attended go first; the last less the "
+        f"first {_interval(row['margin'])}, 0 would mean that attention says nothing."
     )
 
 

@@ -52,7 +52,7 @@ def error_rates(scores: Scores, replicates: int, seed: int) -> list[Interval]:
         seed: of the bootstrap.
     """
     names = sorted(set(scores.segments))
-    rows = [np.flatnonzero([name == of for of in scores.segments]) for name in names]
+    rows = [np.flatnonzero([name == segment for segment in scores.segments]) for name in names]
 
     def figures(index: NDArray[np.intp]) -> list[float]:
         chunks = np.concatenate([rows[segment] for segment in index])

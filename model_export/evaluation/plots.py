@@ -67,11 +67,11 @@ def draw_faithfulness(curves: Mapping[str, Mapping[str, Sequence[float]]], path:
     figure = Figure(figsize=(4.6 * len(curves), 4.2), layout="constrained")
     styles = {"most": ("black", "most attended first"), "random": ("0.6", "in random order")}
     styles |= {"least": ("tab:blue", "least attended first")}
-    for axes, (name, of) in zip(
+    for axes, (name, points) in zip(
         figure.subplots(1, len(curves), squeeze=False, sharey=True)[0], curves.items(), strict=True
     ):
         for order, (colour, label) in styles.items():
-            axes.plot(of["shares"], of[order], color=colour, marker="o", markersize=3, label=label)
+            axes.plot(points["shares"], points[order], color=colour, marker="o", markersize=3, label=label)
         axes.set(xlabel="share of frames silenced", title=name, xlim=(0, 1), ylim=(0, None))
         axes.legend(frameon=False)
     figure.axes[0].set_ylabel("share of the score left")

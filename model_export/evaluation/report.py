@@ -49,7 +49,7 @@ def measure(bundle: Bundle, answers: Iterable[Answers], extent: Extent | None = 
         extent: how much is measured.
     """
     extent = extent or Extent()
-    sets = {of.name: set_figures(bundle, of, extent) for of in answers}
+    sets = {each.name: set_figures(bundle, each, extent) for each in answers}
     return {
         "graph": {"name": bundle.card.name, "digest": graph_digest(bundle.path)},
         "revision": revision(),
@@ -107,8 +107,10 @@ def shift(sets: dict[str, Document]) -> Document | None:
 
     None unless there are both.
     """
-    validation = {name: of for name, of in sets.items() if of["mixtures"]["split"] == "validation"}
-    other = [name for name, of in validation.items() if of["mixtures"]["style"] == "shifted"]
+    validation = {
+        name: figures for name, figures in sets.items() if figures["mixtures"]["split"] == "validation"
+    }
+    other = [name for name, figures in validation.items() if figures["mixtures"]["style"] == "shifted"]
     own = [name for name in validation if name not in other]
     if not other or not own:
         return None

@@ -118,8 +118,8 @@ def speaker_figures(
 
     def only(tags: set[str], wanted: Callable[[Recording], bool]) -> NDArray[np.bool_]:
         """Chunks with a recording of these tags, and every one as wanted."""
-        speakers = [[each for each in of if each.tag in tags] for of in heard]
-        return np.array([bool(of) and all(wanted(each) for each in of) for of in speakers])
+        speakers = [[each for each in chunk if each.tag in tags] for chunk in heard]
+        return np.array([bool(chunk) and all(wanted(each) for each in chunk) for chunk in speakers])
 
     children = {CHILD, HARD_CHILD}
     rows = []
@@ -156,7 +156,7 @@ def _figures(row: _Row, replicates: int, seed: int) -> SpeakerFigures:
 
 
 def _origin_of_children(heard: list[list[Recording]]) -> str:
-    origins = [each.origin for of in heard for each in of if each.tag in (CHILD, HARD_CHILD)]
+    origins = [each.origin for chunk in heard for each in chunk if each.tag in (CHILD, HARD_CHILD)]
     return max(set(origins), key=origins.count, default="")
 
 

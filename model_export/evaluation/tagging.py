@@ -82,12 +82,12 @@ def tagging_figures(
     truth, scores = answers.present, answers.tags
 
     def intervals(
-        rate: Callable[[NDArray[np.bool_], NDArray[np.float32]], float], of: NDArray[np.float32] = scores
+        rate: Callable[[NDArray[np.bool_], NDArray[np.float32]], float], given: NDArray[np.float32] = scores
     ) -> list[Interval]:
         """One for each label, and last the mean over labels."""
 
         def figures(chunks: NDArray[np.intp]) -> list[float]:
-            rates = [rate(truth[chunks, c], of[chunks, c]) for c in range(truth.shape[1])]
+            rates = [rate(truth[chunks, c], given[chunks, c]) for c in range(truth.shape[1])]
             return [*rates, mean_defined(rates)]
 
         return bootstrap(figures, len(answers), replicates, seed)

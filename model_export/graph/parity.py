@@ -158,7 +158,7 @@ def _compared(
 
 
 def _largest(differences: Iterable[dict[str, float]]) -> dict[str, float]:
-    rows = [[of[name] for name in Prediction._fields] for of in differences]
+    rows = [[row[name] for name in Prediction._fields] for row in differences]
     # numpy's maximum keeps what is not a number, Python's may lose it.
     return dict(zip(Prediction._fields, np.max(rows, axis=0).tolist(), strict=True))
 

@@ -74,9 +74,9 @@ def adopt(tagger: WaveformTagger, config: TrainConfig, start: Checkpoint, anew: 
 def _refuse_other_features(config: TrainConfig, start: TrainConfig) -> None:
     """Weights fit the features they were learned on; the shapes of other ones may well be the same."""
     new, old = (
-        {f"frontend.{name}": value for name, value in asdict(of.frontend).items()}
-        | {"standardize": of.standardize}
-        for of in (config, start)
+        {f"frontend.{name}": value for name, value in asdict(run.frontend).items()}
+        | {"standardize": run.standardize}
+        for run in (config, start)
     )
     names = [name for name in new | old if new.get(name) != old.get(name)]
     if names:

@@ -43,8 +43,10 @@ def read_graph(path: Path) -> Checkpoint:
         raise BundleError(f"{path} holds no weights {', '.join(lacking)}")
     tagger.load_state_dict({name: found[name].reshape(value.shape) for name, value in wanted.items()})
     _check(tagger, path, card, config)
-    of = card.training
-    return Checkpoint(tagger, config, of.get("data", {}), of.get("epoch", 0), of.get("step", 0))
+    training = card.training
+    return Checkpoint(
+        tagger, config, training.get("data", {}), training.get("epoch", 0), training.get("step", 0)
+    )
 
 
 def config_of(card: ModelCard, path: Path) -> TrainConfig:

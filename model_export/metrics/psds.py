@@ -76,18 +76,23 @@ def psds(
     Returns:
         The score; NaN where no label has an event. Labels without one are left out.
     """
-    labels = [label for label in range(scores[0].shape[1]) if any(len(of[label]) for of in truth)]
+    labels = [label for label in range(scores[0].shape[1]) if any(len(events[label]) for events in truth)]
     if not labels:
         return float("nan")
     hours = sum(float(edge[-1] - edge[0]) for edge in edges) / 3600.0
     truth_hours = np.array(
-        [sum(float((of[label][:, 1] - of[label][:, 0]).sum()) for of in truth) / 3600.0 for label in labels]
+        [
+            sum(float((events[label][:, 1] - events[label][:, 0]).sum()) for events in truth) / 3600.0
+            for label in labels
+        ]
     )
     curves = []
     for label in labels:
         steps = [
-            _steps(of, score[:, label].astype(np.float64), edge.astype(np.float64), label, labels, scenario)
-            for of, score, edge in zip(truth, scores, edges, strict=True)
+            _steps(
+                events, score[:, label].astype(np.float64), edge.astype(np.float64), label, labels, scenario
+            )
+            for events, score, edge in zip(truth, scores, edges, strict=True)
         ]
         counts = _summed(steps)
         confused = np.array([other != label for other in labels])
@@ -95,7 +100,7 @@ def psds(
         if confused.any() and scenario.cross_trigger_weight > 0:
             rates = counts[:, 2:][:, confused] / truth_hours[confused]
             false_alarms = false_alarms + scenario.cross_trigger_weight * rates.mean(axis=1)
-        hit_rate = counts[:, 0] / sum(len(of[label]) for of in truth)
+        hit_rate = counts[:, 0] / sum(len(events[label]) for events in truth)
         curves.append(_best_hit_rate(false_alarms, hit_rate))
     return _area(curves, scenario)
 

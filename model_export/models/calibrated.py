@@ -56,15 +56,15 @@ class Calibrated(nn.Module):
         self.register_buffer("known", torch.tensor([code is not None for code in known]))
         # Slopes and intercepts, (2, labels) each.
         for name, numbers in (
-            ("tags", {code: (of.slope, of.intercept) for code, of in calibration.tags.items()}),
+            ("tags", {code: (way.slope, way.intercept) for code, way in calibration.tags.items()}),
             ("gate", {code: calibration.gate(code) for code in calibration.tags}),
-            ("frames", {code: (of.slope, of.intercept) for code, of in calibration.frames.items()}),
+            ("frames", {code: (way.slope, way.intercept) for code, way in calibration.frames.items()}),
         ):
             rows = [numbers[code] if code is not None else _NEUTRAL for code in known]
             self.register_buffer(name, torch.tensor(rows).T.contiguous())
         evidence = [PRODUCT if code is None else calibration.evidence_of(code) for code in known]
-        self.register_buffer("evidence", _matrix([of.weights for of in evidence]))
-        self.register_buffer("intercept", torch.tensor([of.intercept for of in evidence]))
+        self.register_buffer("evidence", _matrix([each.weights for each in evidence]))
+        self.register_buffer("intercept", torch.tensor([each.intercept for each in evidence]))
         bounds = torch.tensor([BOUNDS[0]] * len(known) + [BOUNDS[1]] * len(known) + [BOUNDS[2]])
         self.register_buffer("least", bounds[:, 0].contiguous())
         self.register_buffer("most", bounds[:, 1].contiguous())

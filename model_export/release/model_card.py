@@ -265,16 +265,16 @@ def _decisions(card: ModelCard) -> list[str]:
     calibration = Calibration.of_card(card)
     if calibration.tags:
         slopes = [
-            (code, *(f"{number:.3f}" for of in (tag, calibration.frames[code]) for number in astuple(of)))
+            (code, *(f"{number:.3f}" for way in (tag, calibration.frames[code]) for number in astuple(way)))
             for code, tag in calibration.tags.items()
         ]
-        blind = [code for code, of in calibration.frames.items() if of == UNFITTED]
+        blind = [code for code, way in calibration.frames.items() if way == UNFITTED]
         unfitted = f" (but c and d of {', '.join(blind)}: nobody knew when these sound)" if blind else ""
         parts += [_PROBABILITIES.format(unfitted=unfitted), table(("tag", "a", "b", "c", "d"), slopes)]
     if calibration.evidence:
         weighed = [
-            (code, *(", ".join(f"{weight:.2f}" for weight in scales) for scales in of.weights))
-            for code, of in calibration.evidence.items()
+            (code, *(", ".join(f"{weight:.2f}" for weight in scales) for scales in evidence.weights))
+            for code, evidence in calibration.evidence.items()
         ]
         parts += [_EVIDENCE, table(("tag", *CURVES), weighed)]
     if product := [code for code in calibration.tags if code not in calibration.evidence]:

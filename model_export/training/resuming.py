@@ -56,7 +56,7 @@ def _changed_sets(was: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[st
         yield f"the training sets ({', '.join(was['train_sets'])}, not {', '.join(now['train_sets'])})"
     if was["validation"].keys() != now["validation"].keys():
         yield f"the validation sets ({', '.join(was['validation'])}, not {', '.join(now['validation'])})"
-    before, after = ({**of["train"], **of["validation"]} for of in (was, now))
+    before, after = ({**data["train"], **data["validation"]} for data in (was, now))
     for name in before:
         if name in after and before[name] != after[name]:
             yield f"what {name} holds"
