@@ -124,7 +124,7 @@ def signature(config: "TrainConfig", train_sets: list[Path], beginning: Beginnin
 
 
 def digests(folders: Sequence[Path]) -> dict[Path, str]:
-    """Of everything in these sets that answers and figures depend on: a set may be made anew in its folder.
+    """A digest of everything in each set that answers depend on: a set may be made anew in its folder.
 
     Raises:
         MixtureSetError: a folder is not a set.

@@ -35,7 +35,7 @@ class Suite:
     base: Fields
 
     def fields(self, name: str) -> dict[str, Any]:
-        """Of one configuration."""
+        """The fields of one configuration, those of `base` included."""
         return merged(self.base, self.configurations[name])
 
     def only(self, names: list[str]) -> "Suite":

@@ -23,7 +23,7 @@ BUSY = ("busy_kitchen", "coffee_shop", "city", "train", "street")
 
 @dataclass(frozen=True, slots=True)
 class PlacedEvent:
-    """One event as it ended up in the mixture; seconds, decibels of the active part re full scale."""
+    """One event as it ended up in the mixture; the level is the active part's, of full scale."""
 
     tag: str
     source: str

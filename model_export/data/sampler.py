@@ -8,11 +8,11 @@ from torch.utils.data import Sampler
 
 
 class ShareSampler(Sampler[int]):
-    """Every chunk in order, each process every so-manieth of them.
+    """The chunks in order, dealt out to the processes in turn.
 
-    Where they do not come out even, the last chunk is repeated, so that all processes take equally many
-    steps: process r's i-th chunk is number i x processes + r, and what is gathered in that order and cut
-    to the number of chunks holds each once.
+    Process r's i-th chunk is number i x processes + r. Where the chunks cannot be shared evenly, the last one
+    is repeated, so that all processes take equally many steps; what is gathered in that order and cut to the
+    number of chunks holds each once.
     """
 
     def __init__(self, chunks: int, share: tuple[int, int]) -> None:

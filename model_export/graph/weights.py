@@ -50,7 +50,7 @@ def read_graph(path: Path) -> Checkpoint:
 
 
 def config_of(card: ModelCard, path: Path) -> TrainConfig:
-    """Of the run that a graph was exported of.
+    """The configuration of the run that a graph was exported from.
 
     Raises:
         BundleError: the card does not say it.
@@ -106,7 +106,7 @@ def _tensor(value: NDArray[Any]) -> Tensor:
 
 
 def _check(tagger: WaveformTagger, path: Path, card: ModelCard, config: TrainConfig) -> None:
-    """That nothing was read wrongly: as strict as the gate at export."""
+    """Refuse what was read wrongly, as strictly as the gate at export."""
     calibration = Calibration.of_card(card)
     module = served(tagger, config.labels, calibration)
     frontend = config.frontend

@@ -48,15 +48,15 @@ class ScoreCalibration:
             raise CalibrationError(f"a slope of {self.slope:g} would turn scores around: it must be over 0")
 
     def logit(self, scores: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
-        """Of what is served for these scores, any shape."""
+        """The logit of `probability`, any shape."""
         return np.asarray(self.slope * logit(scores, LEAST_SCORE, MOST_SCORE) + self.intercept)
 
     def probability(self, scores: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
-        """What is served for these scores, any shape."""
+        """The probability that is served for these scores, any shape."""
         return logistic(self.logit(scores)).astype(np.float32)
 
     def score_logit(self, probabilities: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
-        """Of what these served probabilities come from, but for scores beyond the bounds above."""
+        """The logit of the scores that these probabilities were made of, but for scores beyond the bounds."""
         return np.asarray((logit(probabilities, _TINY, 1 - _EPSILON) - self.intercept) / self.slope)
 
 
@@ -106,7 +106,7 @@ class Calibration:
         return self.gate_slope, -self.gate_slope * math.log(threshold / (1 - threshold))
 
     def evidence_of(self, label: str) -> Evidence:
-        """Of one label, Eq. 7 where nothing else was fitted."""
+        """What the curves say of this label; Eq. 7 as it is where nothing else was fitted."""
         return self.evidence.get(label, PRODUCT)
 
     def gated(

@@ -38,7 +38,14 @@ class Evidence:
     intercept: float
 
     def probability_logit(self, *curves: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
-        """That the label is heard in the frame, if in the chunk; (chunks, frames) each, to the same."""
+        """The logit of the probability that the label is heard in a frame of a chunk that has it.
+
+        Args:
+            curves: (chunks, frames) each, in the order of `CURVES`.
+
+        Returns:
+            (chunks, frames).
+        """
         return np.asarray(at_scales(*curves) @ np.ravel(self.weights) + self.intercept)
 
 

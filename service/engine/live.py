@@ -1,9 +1,9 @@
 """A recording that has not ended: the same windows, curves and events, as soon as they are known.
 
-Windows slide over the sound as it comes. Every so-many-th lies where a file's would, and what is kept is
-made of these alone: once a stretch is settled its curves and events are what the same sound posted as a file
-would have given. The windows between, and short ones at the very beginning, serve the eye: what they add is
-shown at once and revised later.
+Windows slide over the sound as it comes. At regular intervals one lies where a file's would, and what is
+kept is made of these alone: once a stretch is settled its curves and events are what the same sound posted as
+a file would have given. The windows between, and short ones at the very beginning, serve the eye: what they
+add is shown at once and revised later.
 """
 
 from collections.abc import Callable, Iterable

@@ -133,11 +133,11 @@ class Tagger:
         deadline: Deadline | None = None,
         cancelled: threading.Event | None = None,
     ) -> Iterator[Callable[[], Analysis]]:
-        """`analyse` in two steps: a short recording is read and queued; what is given waits for its analysis.
+        """`analyse` in two steps: entering reads and queues a short recording, what it gives concludes it.
 
-        Who has many begins some before the first is concluded, and is woken once for all of them. One that
-        does not fit into the queue as a whole is analysed before the block is entered, so that nobody holds
-        a decoder while waiting for another.
+        A caller with many recordings enters several before it concludes the first, and so waits once for all
+        of them. A recording that does not fit into the queue as a whole is analysed before the block is
+        entered, so that nobody holds a decoder while waiting for another.
         """
         with ExitStack() as reading:
             recording = reading.enter_context(self.opened(audio, deadline=deadline, cancelled=cancelled))

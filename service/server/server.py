@@ -52,7 +52,8 @@ class Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Get ready, then open the door, and say where it is.
 
-        Before, connections are refused: a proxy then asks another replica, also what it may not ask twice.
+        Before that, connections are refused: a proxy then asks another replica, even with a request that it
+        must not send twice, as this one has not received it.
         """
         await self._service.start()
         if self._service.phase is Phase.FAILED:

@@ -47,7 +47,7 @@ class Ledger:
 
     @classmethod
     def lock(cls, connection: Connection, source: str, now_us: int, seam_gap_us: int) -> "Ledger":
-        """Wait for the source's lock and take it; a source not heard of before comes to be."""
+        """Wait for the source's lock and take it; a source not heard of before is created."""
         row = connection.execute(_LOCKED, {"name": source}).mappings().one_or_none()
         if row is None:
             _create(connection, source)
