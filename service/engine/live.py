@@ -20,6 +20,7 @@ from service.engine.columns import Columns
 from service.engine.cuts import best_cut
 from service.engine.stitcher import Stitcher
 from service.engine.unfolding import Unfolding
+from service.engine.windows import Grid
 
 Infer = Callable[[NDArray[np.float32]], Outputs]
 
@@ -80,6 +81,45 @@ class _Scores:
     scores: dict[str, float]
 
 
+class _Sound:
+    """The samples that may still be needed, on the grid of frames; frames are numbered from the first heard.
+
+    Attributes:
+        frames: heard so far.
+    """
+
+    def __init__(self, grid: Grid) -> None:
+        self._grid = grid
+        self._samples = np.empty(0, np.float32)
+        self._base = 0  # frame at which they begin
+        self.frames = 0
+
+    @property
+    def heard(self) -> int:
+        """Samples heard so far."""
+        return self._base * self._grid.hop + len(self._samples)
+
+    def push(self, samples: NDArray[np.float32]) -> None:
+        """Take the next samples."""
+        self._samples = np.concatenate([self._samples, samples])
+        self.frames = self._base + self._grid.frames(len(self._samples))
+
+    def window(self, start: int) -> NDArray[np.float32]:
+        """The window that begins at a frame."""
+        return self.between(start, None)[: self._grid.window_samples]
+
+    def between(self, start: int, end: int | None) -> NDArray[np.float32]:
+        """The samples from where one frame begins to where another does, to the last one if None."""
+        first = (start - self._base) * self._grid.hop
+        return self._samples[first : None if end is None else (end - self._base) * self._grid.hop]
+
+    def drop(self, before: int) -> None:
+        """Forget the samples that come before a frame."""
+        if before > self._base:
+            self._samples = self.between(before, None)
+            self._base = before
+
+
 class Listener:
     """Takes samples at the model's rate, in pieces of any size; not for several threads at once."""
 
@@ -113,9 +153,7 @@ class Listener:
         self._margin = 1 + max(
             round((each.median_s + each.max_gap_s + each.min_duration_s) / card.hop_s) for each in decoders
         )
-        self._samples = np.empty(0, np.float32)
-        self._base = 0  # frame at which `_samples` begins
-        self._frames = 0  # received
+        self._sound = _Sound(card.grid)
         self._next = 0  # number of the next window
         self._shown = 0  # frames that have curves
         self._settled = 0  # frames that nothing will change
@@ -132,32 +170,31 @@ class Listener:
 
         They are taken even where the graph fails on a window: it is run again with the next ones.
         """
-        self._samples = np.concatenate([self._samples, samples])
-        self._frames = self._base + self._grid.frames(len(self._samples))
+        self._sound.push(samples)
         shown = self._shown
         while due := self._due():
             self._run(due)
             self._next += len(due)
-        if not self._next and self._frames - self._shown >= self._start(1):
+        if not self._next and self._sound.frames - self._shown >= self._start(1):
             self._run_short()
         return self._news(shown, ended=False)
 
     def finish(self) -> News:
         """The sound has ended: settle all of it as the end of a file."""
-        shown = self._shown
-        last = self._frames - self._grid.window_frames
-        if self._frames and not self._next:
+        shown, frames = self._shown, self._sound.frames
+        last = frames - self._grid.window_frames
+        if frames and not self._next:
             self._every.clear()
-            self._note(0, self._infer(self._samples[np.newaxis]), regular=True)
-        elif self._frames and last > self._start(self._regular_before(self._next)):
-            self._note(last, self._infer(self._window(last)[np.newaxis]), regular=True)
-        self._settled = self._frames
+            self._note(0, self._infer(self._sound.between(0, None)[np.newaxis]), regular=True)
+        elif frames and last > self._start(self._regular_before(self._next)):
+            self._note(last, self._infer(self._sound.window(last)[np.newaxis]), regular=True)
+        self._settled = frames
         return self._news(shown, ended=True)
 
     def _due(self) -> list[int]:
         """Numbers of the next windows of which all has been heard, as many as are run at once."""
         numbers = range(self._next, self._next + _BATCH)
-        last = self._frames - self._grid.window_frames
+        last = self._sound.frames - self._grid.window_frames
         return list(takewhile(lambda number: self._start(number) <= last, numbers))
 
     def _start(self, number: int) -> int:
@@ -169,13 +206,9 @@ class Listener:
         """Number of the last window before `number` that a file would have too."""
         return (number - 1) // self._per_step * self._per_step
 
-    def _window(self, start: int) -> NDArray[np.float32]:
-        offset = (start - self._base) * self._grid.hop
-        return self._samples[offset : offset + self._grid.window_samples]
-
     def _run(self, numbers: list[int]) -> None:
         starts = [self._start(number) for number in numbers]
-        answers = self._infer(np.stack([self._window(start) for start in starts]))
+        answers = self._infer(np.stack([self._sound.window(start) for start in starts]))
         if numbers[0] == 0:
             self._every.clear()  # of the short windows
         for row, (number, start) in enumerate(zip(numbers, starts, strict=True)):
@@ -186,7 +219,7 @@ class Listener:
                 self._settled = start + 1
 
     def _run_short(self) -> None:
-        answer = self._infer(self._samples[np.newaxis])
+        answer = self._infer(self._sound.between(0, None)[np.newaxis])
         self._every.clear()
         self._note(0, answer, regular=False)
 
@@ -208,7 +241,7 @@ class Listener:
         events = self._decoded(ended=ended)
         decided = self._decided(ended=ended)
         while (end := self._segment_end(events, decided, ended=ended)) is not None:
-            segments.append(self._segment(end, events, ended=ended and end == self._frames))
+            segments.append(self._segment(end, events, ended=ended and end == self._sound.frames))
             self._keep_from(end, events)
         return News(
             curves=curves,
@@ -231,7 +264,7 @@ class Listener:
         end = self._kept + self._segment_frames
         beyond = round(self._seam_gap_s / self._card.hop_s) + 1
         if end + beyond > decided:
-            return self._frames if ended and self._kept < self._frames else None
+            return self._sound.frames if ended and self._kept < self._sound.frames else None
         spare = max(1, round((1 - _SHORTEST) * self._segment_frames))
         ends = range(end, end - spare, -1)
         return ends[best_cut(events, [self._time(each) for each in ends], self._seam_gap_s)]
@@ -270,8 +303,6 @@ class Listener:
         )
         best = {code: max(chunk.scores[code] for chunk in chunks) for code in self._columns.codes}
         first_s = self._card.first_s + self._kept * self._card.hop_s - begins_s
-        hop, until = self._grid.hop, None if ended else end
-        samples = self._samples[(self._kept - self._base) * hop : until and (until - self._base) * hop]
         analysis = Analysis(
             duration_s=ends_s - begins_s,
             sample_rate=self._card.sample_rate,
@@ -282,7 +313,7 @@ class Listener:
             events=tuple(_within(events, begins_s, ends_s)),
             curves=self._columns.curves(self._regular.mean(self._kept, end).copy(), first_s),
         )
-        return Segment(begins_s, samples, analysis)
+        return Segment(begins_s, self._sound.between(self._kept, None if ended else end), analysis)
 
     def _keep_from(self, end: int, events: Iterable[Event]) -> None:
         """Forget what no later segment needs."""
@@ -301,15 +332,13 @@ class Listener:
         self._every.drop(rows)
         self._scores = [each for each in self._scores if each.end_frame > end]
         # The next windows, short of them the next segment, need the samples.
-        base = min(end, self._start(self._next), max(0, self._frames - self._grid.window_frames))
-        if base > self._base:
-            self._samples = self._samples[(base - self._base) * self._grid.hop :]
-            self._base = base
+        last = max(0, self._sound.frames - self._grid.window_frames)
+        self._sound.drop(min(end, self._start(self._next), last))
 
     def _time(self, frame: int, *, ended: bool = False) -> float:
         """Where a frame begins; the first one begins with the sound, and after the last comes its end."""
-        if ended and frame == self._frames:
-            return (self._base * self._grid.hop + len(self._samples)) / self._card.sample_rate
+        if ended and frame == self._sound.frames:
+            return self._sound.heard / self._card.sample_rate
         return 0.0 if frame == 0 else self._card.first_s + (frame - 0.5) * self._card.hop_s
 
 

@@ -170,7 +170,7 @@ def test_memory_does_not_grow_with_time(tagger: Tagger) -> None:
     sizes = []
     for second in range(40):
         listener.push(sound(1.0, seed=second))
-        sizes.append((len(listener._samples), len(listener._regular._totals), len(listener._scores)))
+        sizes.append((len(listener._sound._samples), len(listener._regular._totals), len(listener._scores)))
     assert all(late <= 2 * max(1, early) for early, late in zip(sizes[12], sizes[-1], strict=True))
 
 
@@ -246,7 +246,7 @@ def test_a_sound_that_is_never_sure_holds_nothing_back_for_ever(tagger: Tagger) 
         kept_s += sum(segment.analysis.duration_s for segment in news.segments)
         assert not news.events
         assert second - kept_s < 45.0
-        assert len(listener._samples) < 45 * RATE
+        assert len(listener._sound._samples) < 45 * RATE
 
 
 @pytest.mark.parametrize("fails_at", [0, 9])
