@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from model_export.evaluation.answers import Answers
 from model_export.metrics import equal_error_rate, expected_calibration_error, roc_points
+from model_export.metrics.calibration import BINS, score_bins
 from model_export.pictures.palette import label_colours
 
-_BINS = 10
 _LEAST_CHUNKS = 5  # a share of fewer says nothing
 
 
@@ -82,9 +82,9 @@ def reliability(
     truth: NDArray[np.bool_], scores: NDArray[np.float32]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Mean score and share of positives in ten equally wide bins, sparse ones left out; each (bins,)."""
-    bins = np.minimum((scores * _BINS).astype(np.intp), _BINS - 1)
-    counts = np.bincount(bins, minlength=_BINS)
+    bins = score_bins(scores)
+    counts = np.bincount(bins, minlength=BINS)
     used = counts >= _LEAST_CHUNKS
-    score_sums = np.bincount(bins, weights=scores, minlength=_BINS)
-    hits = np.bincount(bins, weights=truth, minlength=_BINS)
+    score_sums = np.bincount(bins, weights=scores, minlength=BINS)
+    hits = np.bincount(bins, weights=truth, minlength=BINS)
     return score_sums[used] / counts[used], hits[used] / counts[used]

@@ -21,8 +21,13 @@ def expected_calibration_error(truth: NDArray[np.bool_], scores: NDArray[np.floa
     """
     if len(truth) == 0:
         return float("nan")
-    bins = np.minimum((scores * BINS).astype(np.intp), BINS - 1)
+    bins = score_bins(scores)
     excess = np.bincount(bins, weights=scores, minlength=BINS) - np.bincount(
         bins, weights=truth, minlength=BINS
     )
     return float(np.abs(excess).sum() / len(truth))
+
+
+def score_bins(scores: NDArray[np.float32]) -> NDArray[np.intp]:
+    """Which of `BINS` equally wide bins each score in [0, 1] falls into; any shape."""
+    return np.minimum((scores * BINS).astype(np.intp), BINS - 1)
