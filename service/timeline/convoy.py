@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar, cast
 
 from service.engine.errors import UnavailableError
+from service.timeline.call import Call
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -23,27 +24,18 @@ _RETRY_AFTER_S = 5.0
 class _Member(Generic[Item, Result]):
     """One caller's item, and what has become of it."""
 
-    __slots__ = ("_called", "error", "item", "result")
+    __slots__ = ("call", "error", "item", "result")
 
     def __init__(self, item: Item) -> None:
         self.item = item
         self.result: Result | None = None
         self.error: Exception | None = None
-        self._called = threading.Lock()  # held until called: a condition costs five times as much
-        self._called.acquire()
+        self.call = Call()  # it is settled, or it is its turn to write
 
     @property
     def settled(self) -> bool:
         """Whether there is a result or an error."""
         return self.result is not None or self.error is not None
-
-    def call(self) -> None:
-        """Wake its caller: it is settled, or it is its turn to write."""
-        self._called.release()
-
-    def wait(self, timeout_s: float = -1) -> bool:
-        """Until called; whether it was within the time."""
-        return self._called.acquire(timeout=timeout_s)
 
 
 class Convoy(Generic[Item, Result]):
@@ -89,7 +81,7 @@ class Convoy(Generic[Item, Result]):
 
     def _await_turn(self, waiting: deque[_Member[Item, Result]], me: _Member[Item, Result]) -> None:
         """Until `me` is settled or has to lead."""
-        if me.wait(self._timeout_s):
+        if me.call.wait(self._timeout_s):
             return
         with self._lock:
             if me in waiting:
@@ -97,7 +89,7 @@ class Convoy(Generic[Item, Result]):
                 raise UnavailableError(
                     f"the timeline's database has been busy for {self._timeout_s:g} s", _RETRY_AFTER_S
                 )
-        me.wait()  # it is being written: only the outcome tells whether it is stored
+        me.call.wait()  # it is being written: only the outcome tells whether it is stored
 
     def _lead(self, lane: str, me: _Member[Item, Result]) -> None:
         """Write for all who wait, then give the lead to the first of those who came meanwhile."""
@@ -109,13 +101,13 @@ class Convoy(Generic[Item, Result]):
         finally:
             with self._lock:
                 if waiting:
-                    waiting.popleft().call()
+                    waiting.popleft().call.give()
                 else:
                     del self._waiting[lane]
             for member in members[1:]:
                 if not member.settled:
                     member.error = UnavailableError("the write was interrupted")
-                member.call()
+                member.call.give()
 
     def _settle(self, members: Sequence[_Member[Item, Result]]) -> None:
         """Write together; where that fails for another reason than the database, each on its own."""

@@ -7,6 +7,8 @@ as one does who deletes much in small batches, has taken it before the other is 
 import threading
 from collections import deque
 
+from service.timeline.call import Call
+
 
 class Turns:
     """Places for a few at a time; used from any number of threads."""
@@ -14,7 +16,7 @@ class Turns:
     def __init__(self, places: int) -> None:
         self._lock = threading.Lock()
         self._free = places  # none as long as somebody waits
-        self._waiting: deque[threading.Lock] = deque()
+        self._waiting: deque[Call] = deque()
 
     def take(self, timeout_s: float) -> bool:
         """Wait for a place; whether there was one within the time."""
@@ -22,21 +24,20 @@ class Turns:
             if self._free:
                 self._free -= 1
                 return True
-            called = threading.Lock()  # held until called: a condition costs five times as much
-            called.acquire()
-            self._waiting.append(called)
-        if called.acquire(timeout=timeout_s):
+            call = Call()
+            self._waiting.append(call)
+        if call.wait(timeout_s):
             return True
         with self._lock:
-            if called not in self._waiting:
+            if call not in self._waiting:
                 return True  # called just now
-            self._waiting.remove(called)
+            self._waiting.remove(call)
             return False
 
     def give_back(self) -> None:
         """Leave the place to who has waited longest."""
         with self._lock:
             if self._waiting:
-                self._waiting.popleft().release()
+                self._waiting.popleft().give()
             else:
                 self._free += 1
