@@ -86,9 +86,9 @@ class Session:
         if ended and self._mono.levels.frames:
             samples = np.concatenate([samples, self._mono.finish()])
         try:
-            messages = self._told(self._listener.push(samples))
+            messages = self._take(self._listener.push(samples))
             if ended:
-                messages += self._told(self._listener.finish())
+                messages += self._take(self._listener.finish())
         except UnavailableError:
             self._store(last=ended)  # what has settled does not hang on the rest
             raise
@@ -106,7 +106,8 @@ class Session:
                 if time.monotonic() + wait_s > until or self.gone.wait(wait_s):
                     raise
 
-    def _told(self, news: News) -> list[dict[str, Any]]:
+    def _take(self, news: News) -> list[dict[str, Any]]:
+        """Put what has settled in line to be stored; the messages that tell the rest."""
         messages: list[dict[str, Any]] = []
         if news.curves is not None and self._query.include == "curves":
             shown = {"heard": round(news.heard_s, 3), "settled": round(news.settled_s, 3)}
