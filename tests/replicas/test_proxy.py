@@ -124,8 +124,20 @@ def test_a_refusal_of_the_service_passes_as_it_is(start: Start) -> None:
     assert len(first.requests) + len(second.requests) == 1
 
 
+def test_refusals_of_every_replica_keep_nothing_else_from_being_served(start: Start) -> None:
+    def handle(request: Request) -> None:
+        asked = request.read_head().startswith(b"GET /localize")
+        (unavailable if asked else answer_ok)(request)
+
+    nginx, _ = start(handle, handle, handle)
+    with client(nginx) as http:
+        refused = [http.get("/localize") for _ in range(3)]
+        assert [(answer.status_code, answer.content) for answer in refused] == [(503, b"")] * 3
+        assert http.post("/tag", content=b"RIFF").status_code == 200
+
+
 def test_a_post_goes_to_a_replica_that_listens(start: Start) -> None:
-    nginx, _ = start(None, answer_ok)
+    nginx, _ = start(None, None, None, answer_ok)  # most are just starting
     with client(nginx) as http:
         assert [http.post("/tag", content=b"RIFF").status_code for _ in range(4)] == [200] * 4
 
