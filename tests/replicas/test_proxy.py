@@ -153,6 +153,23 @@ def test_too_large_a_body_is_refused_before_it_is_sent(start: Start) -> None:
     assert not upstream.requests
 
 
+def test_an_answer_waits_at_its_replica_for_a_slow_client(start: Start) -> None:
+    size = 32 * 1024 * 1024
+    sent = threading.Event()
+
+    def handle(request: Request) -> None:
+        request.read_head()
+        head = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\nConnection: close\r\n\r\n" % size
+        request.connection.sendall(head + bytes(size))
+        sent.set()
+
+    nginx, _ = start(handle)
+    with client(nginx) as http, http.stream("GET", "/localize/one") as answer:
+        # A proxy that buffers takes it all at once, into a file.
+        assert not sent.wait(1)
+        assert sum(map(len, answer.iter_raw())) == size
+
+
 def test_a_request_id_is_kept_or_given(start: Start) -> None:
     nginx, (upstream,) = start(answer_ok)
     with client(nginx) as http:
