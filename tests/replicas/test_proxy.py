@@ -153,6 +153,18 @@ def test_too_large_a_body_is_refused_before_it_is_sent(start: Start) -> None:
     assert not upstream.requests
 
 
+def test_too_large_a_body_in_chunks_is_refused_without_a_length_that_was_not_told(start: Start) -> None:
+    def handle(request: Request) -> None:
+        request.read_until(lambda _: False)
+
+    nginx, _ = start(handle)
+    pieces = (bytes(65536) for _ in range(MAX_BODY_BYTES // 65536 + 2))
+    with client(nginx) as http:
+        answer = http.post("/tag", content=pieces)
+    assert answer.status_code == 413
+    assert answer.json()["detail"] == f"a body may have {MAX_BODY_BYTES} bytes, more came"
+
+
 def test_an_answer_waits_at_its_replica_for_a_slow_client(start: Start) -> None:
     size = 32 * 1024 * 1024
     sent = threading.Event()
