@@ -18,7 +18,7 @@ OK = 200
 def status_of(path: str) -> int | None:
     """Status that the service in this container answers for `path`, or none where it does not answer."""
     connection = http.client.HTTPConnection(
-        "127.0.0.1", int(os.environ.get("ATTLOC_PORT", "8000")), timeout=TIMEOUT_S
+        "127.0.0.1", int(os.environ.get("ATTLOC_PORT") or "8000"), timeout=TIMEOUT_S
     )
     try:
         connection.request("GET", path)

@@ -4,11 +4,14 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
+from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import ModuleType
 from typing import ClassVar
 
 import pytest
+
+from service.settings import Settings
 
 
 class Answers(BaseHTTPRequestHandler):
@@ -69,3 +72,18 @@ def test_silence_is_unhealthy_but_left_alone(
     monkeypatch.setenv("ATTLOC_PORT", "1")
     assert script("healthcheck.py").main() == 1
     assert killed == []
+
+
+def test_an_empty_port_is_as_good_as_unset(
+    script: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+
+    def refuse(self: HTTPConnection) -> None:
+        asked.append(self.port)
+        raise ConnectionRefusedError
+
+    monkeypatch.setattr(HTTPConnection, "connect", refuse)
+    monkeypatch.setenv("ATTLOC_PORT", "")
+    assert script("healthcheck.py").main() == 1
+    assert set(asked) == {Settings.model_fields["port"].default}
