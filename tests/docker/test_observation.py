@@ -79,10 +79,32 @@ def test_every_expression_is_promql(
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+Alerts = Callable[[str, dict[str, str], list[dict[str, dict[str, str]]]], None]
+
+
+@pytest.fixture
+def alerts(root: Path, tool: Callable[[str], str], tmp_path: Path) -> Alerts:
+    """Lets promtool see that after 20 minutes of these series just these alerts of a name fire."""
+
+    def ask(name: str, series: dict[str, str], expected: list[dict[str, dict[str, str]]]) -> None:
+        told = {
+            "interval": "1m",
+            "input_series": [{"series": each, "values": values} for each, values in series.items()],
+            "alert_rule_test": [{"eval_time": "20m", "alertname": name, "exp_alerts": expected}],
+        }
+        file = tmp_path / "test.yml"
+        rules = str(root / "docker/prometheus/attloc.rules.yml")
+        file.write_text(yaml.safe_dump({"rule_files": [rules], "tests": [told]}))
+        done = subprocess.run(
+            [tool("promtool"), "test", "rules", file], check=False, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+
+    return ask
+
+
 @pytest.mark.parametrize(("stored", "fired"), [("0x30", 1), ("0+1x30", 0)])
-def test_who_stores_nothing_is_told_from_who_has_much_to_do(
-    root: Path, tool: Callable[[str], str], tmp_path: Path, stored: str, fired: int
-) -> None:
+def test_who_stores_nothing_is_told_from_who_has_much_to_do(alerts: Alerts, stored: str, fired: int) -> None:
     refused = 'attloc_http_requests_total{instance="one", method="POST", route="/tag", status="503"}'
     series = {refused: "0+1x30", 'attloc_stage_seconds_count{instance="one", stage="store"}': stored}
     alert = {
@@ -91,19 +113,30 @@ def test_who_stores_nothing_is_told_from_who_has_much_to_do(
             "summary": "one refuses recordings and stores none: is its disk full, or its database away?"
         },
     }
-    asked = {"eval_time": "20m", "alertname": "AttlocStoresNothing", "exp_alerts": [alert] * fired}
-    told = {
-        "interval": "1m",
-        "input_series": [{"series": name, "values": values} for name, values in series.items()],
-        "alert_rule_test": [asked],
+    alerts("AttlocStoresNothing", series, [alert] * fired)
+
+
+@pytest.mark.parametrize(
+    ("ups", "labels", "said"),
+    [
+        ({"attloc one": "1x30", "gpu two": "1x10 stale"}, {"service": "gpu"}, "gpu"),
+        ({"attloc one": "1x10 stale"}, {"service": "attloc"}, "attloc"),
+        ({}, {"job": "attloc"}, "attloc"),
+        ({"replica one": "1x30", "replica two": "1x10 stale"}, None, ""),
+    ],
+)
+def test_a_container_that_is_no_target_any_more_is_missed(
+    alerts: Alerts, ups: dict[str, str], labels: dict[str, str] | None, said: str
+) -> None:
+    series = {}
+    for each, values in ups.items():
+        service, instance = each.split()
+        series[f'up{{job="attloc", service="{service}", instance="{instance}"}}'] = values
+    alert = {
+        "exp_labels": {"severity": "page", **(labels or {})},
+        "exp_annotations": {"summary": f"no container of {said} is running"},
     }
-    file = tmp_path / "test.yml"
-    rules = str(root / "docker/prometheus/attloc.rules.yml")
-    file.write_text(yaml.safe_dump({"rule_files": [rules], "tests": [told]}))
-    done = subprocess.run(
-        [tool("promtool"), "test", "rules", file], check=False, capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+    alerts("AttlocGone", series, [alert] if labels else [])
 
 
 def test_every_metric_exists(root: Path, dashboard: dict[str, Any], metric_names: set[str]) -> None:
