@@ -113,6 +113,12 @@ def test_the_service_knows_every_setting(compose: dict[str, Any], root: Path) ->
     assert {"ATTLOC_HOST", "ATTLOC_DATA_DIR"} <= dockerfile
 
 
+def test_every_variable_is_listed(root: Path) -> None:
+    used = set(re.findall(r"\$\{(\w+)", (root / "docker-compose.yml").read_text()))
+    page = (root / "docs/deployment.md").read_text()
+    assert used <= set(re.findall(r"`(ATTLOC_\w+)`", page))
+
+
 def test_defaults_are_valid_settings(compose: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     for name in SERVING:
         for key, value in compose["services"][name]["environment"].items():
