@@ -1,4 +1,4 @@
-"""The commands of docs/operations.md that need no engine, run as they stand there."""
+"""The commands of docs/operations.md and of deployment.md that need no engine, run as they stand there."""
 
 import json
 import os
@@ -127,5 +127,67 @@ def test_postgresql_is_served_backed_up_and_put_back(page: str, tiny_graph: Path
         subprocess.run(["sh", "-euc", restore], cwd=tmp_path, check=True, capture_output=True)
         with closing(Timeline.open(other)) as copy:
             assert copy.recording(stored["id"]) is not None
+    finally:
+        server.close()
+
+
+@pytest.fixture(scope="module")
+def deployment() -> str:
+    return (ROOT / "docs/deployment.md").read_text()
+
+
+def without_compose(command: str) -> str:
+    """What a container of Compose is told to run; its /data is the default folder of the service."""
+    return re.sub(r"^docker compose (exec|run --rm) -T \w+ ", "", command).replace("/data/", "data/")
+
+
+def run_in(folder: Path, *commands: str, **environment: str) -> None:
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    for command in commands:
+        shell = ["sh", "-euc", without_compose(command)]
+        subprocess.run(shell, cwd=folder, check=True, capture_output=True, env={"PATH": path, **environment})
+
+
+def test_the_sqlite_of_compose_is_backed_up_while_it_runs_and_put_back(
+    deployment: str, tiny_graph: Path, tmp_path: Path
+) -> None:
+    with served("python -m service", tiny_graph, tmp_path) as address:
+        post = {"content": wav(), "headers": AUDIO, "trust_env": False}
+        stored = httpx.post(f"{address}/tag?source=kitchen", **post).json()  # type: ignore[arg-type]
+        run_in(tmp_path, *(line_with(deployment, what) for what in ("VACUUM INTO", "cat /data", "rm /data")))
+        httpx.delete(f"{address}/localize/{stored['id']}", trust_env=False).raise_for_status()
+    assert not (tmp_path / "data/copy.db").exists()
+    run_in(tmp_path, line_with(deployment, "< copy.db"))
+    with served("python -m service", tiny_graph, tmp_path) as address:
+        restored = httpx.get(f"{address}/localize/{stored['id']}", trust_env=False)
+        assert restored.json()["id"] == stored["id"]
+
+
+def test_the_postgresql_of_compose_is_backed_up_and_put_back(
+    deployment: str, tiny_graph: Path, tmp_path: Path
+) -> None:
+    try:
+        find_binaries()
+    except PostgresMissingError as missing:
+        pytest.skip(str(missing))
+    if shutil.which("pg_dump") is None or shutil.which("psql") is None:
+        pytest.skip("pg_dump or psql is not installed")
+    server = PostgresServer("fsync=off")
+    try:
+        url = server.url("attloc")
+        here = {"PGHOST": url.partition("?host=")[2]}
+        for make in ("createuser --superuser attloc", "createdb attloc"):  # as the image's first start does
+            run_in(tmp_path, make, **here, PGUSER="postgres")
+        with served(
+            f"ATTLOC_DATABASE_URL={shlex.quote(url)} python -m service", tiny_graph, tmp_path
+        ) as address:
+            post = {"content": wav(), "headers": AUDIO, "trust_env": False}
+            stored = httpx.post(f"{address}/tag?source=kitchen", **post).json()  # type: ignore[arg-type]
+            run_in(tmp_path, line_with(deployment, "pg_dump"), **here)
+            httpx.delete(f"{address}/localize/{stored['id']}", trust_env=False).raise_for_status()
+        steps = (" dropdb ", " createdb ", " psql ")
+        run_in(tmp_path, *(line_with(deployment, step) for step in steps), **here)
+        with closing(Timeline.open(url)) as restored:
+            assert restored.recording(stored["id"]) is not None
     finally:
         server.close()
