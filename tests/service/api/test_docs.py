@@ -1,5 +1,6 @@
 """What the documentation says is so: its tables are compared, its examples run."""
 
+import json
 import re
 import subprocess
 import sys
@@ -37,6 +38,17 @@ def test_every_refusal_is_in_the_table() -> None:
     for status, slug, _ in PROBLEMS.values():
         if status != 499:
             assert re.search(rf"^\|.*{status}.*`{slug}`", text, re.M), (status, slug)
+    assert re.search(r"^\| 500 \| `internal`", text, re.M)
+
+
+def test_every_query_parameter_is_in_a_table() -> None:
+    paths = json.loads((DOCS / "openapi.json").read_text())["paths"]
+    operations = [operation for methods in paths.values() for operation in methods.values()]
+    known = {
+        each["name"] for one in operations for each in one.get("parameters", []) if each["in"] == "query"
+    }
+    first_cells = re.findall(r"^\| (`.*?) \|", (DOCS / "api.md").read_text(), re.M)
+    assert known <= {name for cell in first_cells for name in re.findall(r"`(\w+)`", cell)}
 
 
 @pytest.fixture(scope="module")
