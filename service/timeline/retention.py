@@ -58,22 +58,15 @@ class Forgetter:
 
     def forget_source(self, name: str) -> Pruned:
         """Forget everything stored of a source so far; its readers start over."""
-        of_source = sources.c.name == name
-        everything = Pruned()
+        stored = select(sources.c.id, sources.c.head).where(sources.c.name == name, sources.c.recordings > 0)
         with self.database.read() as connection:
-            last = connection.execute(
-                select(recordings.c.id)
-                .join_from(recordings, sources)
-                .where(of_source)
-                .order_by(recordings.c.id.desc())
-                .limit(1)
-            ).scalar_one_or_none()
-        more = last is not None
-        while more:
+            source = connection.execute(stored).one_or_none()
+        everything, more = Pruned(), source is not None
+        while source and more:
+            # Not joined: PostgreSQL would sort all of the source's for each batch.
             batch = (
                 select(recordings.c.id)
-                .join_from(recordings, sources)
-                .where(of_source, recordings.c.id <= last)
+                .where(recordings.c.source_id == source.id, recordings.c.seq + 0 <= source.head)
                 .order_by(recordings.c.recorded_at_us)
                 .limit(_BATCH)
             )

@@ -1,6 +1,7 @@
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 from unittest import mock
 
 import pytest
+from sqlalchemy import Connection
 
 from service.engine.card import EventDecoder
 from service.engine.errors import UnavailableError
@@ -200,6 +202,28 @@ def test_readers_start_over_where_a_source_is_half_deleted(
         cursors.append(aging.head("kitchen"))
     assert aging.delete_source("kitchen") == Pruned()
     assert not aging.events(EventQuery("kitchen", after=Cursor(cursors[-1]))).reset
+
+
+def test_what_is_stored_while_a_source_is_deleted_stays_though_the_clock_is_set_back(
+    aging: Timeline, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retention, "_BATCH", 3)
+    for i in range(7):
+        aging.append(new_recording(100 * i, [("c", 0, 1)]))
+    clock.now_ns -= DAY_NS
+    begun, stored = Database.read, list[str]()
+
+    @contextmanager
+    def read(database: Database) -> Iterator[Connection]:
+        with begun(database) as connection:
+            yield connection
+        monkeypatch.setattr(Database, "read", begun)
+        stored.append(aging.append(new_recording(50, [("m", 0, 1)])))
+
+    monkeypatch.setattr(Database, "read", read)
+
+    assert aging.delete_source("kitchen").recordings == 7
+    assert [event.recording_id for event in aging.events(EventQuery("kitchen")).events] == stored
 
 
 @pytest.mark.parametrize(
