@@ -132,10 +132,11 @@ class Timeline:
 
     def begins(self, source: str) -> datetime | None:
         """When the earliest of the source's stored recordings begins; None if none is stored."""
+        # Not joined: PostgreSQL would read and sort all of the source's before it takes the first.
+        known = select(sources.c.id).where(sources.c.name == source).scalar_subquery()
         query = (
             select(recordings.c.recorded_at_us)
-            .join_from(recordings, sources)
-            .where(sources.c.name == source)
+            .where(recordings.c.source_id == known)
             .order_by(recordings.c.recorded_at_us)
             .limit(1)
         )

@@ -1,7 +1,7 @@
 """How much a query looks at; what it answers is held to the reference in test_cursors.py."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -11,6 +11,7 @@ from service.timeline import queries
 from service.timeline.cursor import Cursor
 from service.timeline.records import EventQuery
 from service.timeline.store import Timeline
+from tests.service.timeline.postgres import PostgresServer
 from tests.service.timeline.recordings import at, new_recording
 
 
@@ -69,6 +70,35 @@ def test_sqlite_searches_by_index(tmp_path: Path, query: EventQuery, monkeypatch
     assert any("ix_events_source_id_label_onset_us_seq" in line for line in plans) == windowed
     assert not [line for line in plans if re.search(r"SCAN (events|removals|sources)\b", line)]
     timeline.close()
+
+
+@pytest.mark.parametrize(
+    "looks",
+    [lambda timeline: timeline.begins("kitchen"), lambda timeline: timeline.delete_source("kitchen")],
+    ids=["begins", "delete"],
+)
+def test_postgresql_takes_the_earliest_without_sorting_all(
+    postgres: PostgresServer, looks: Callable[[Timeline], object]
+) -> None:
+    timeline = Timeline.open(postgres.create_database())
+    for i in range(5):
+        timeline.append(new_recording(10 * i))
+    statements = Statements(timeline)
+
+    looks(timeline)
+
+    sent = [found for found in statements.sent if "ORDER BY recordings.recorded_at_us" in found[0]]
+    with timeline._database.read() as connection:
+        # In so small a table it would not use an index of its own accord.
+        for way in ("seqscan", "bitmapscan"):
+            connection.exec_driver_sql(f"SET LOCAL enable_{way} = off")
+        plans = [
+            str(connection.exec_driver_sql(f"EXPLAIN {statement}", parameters).all())  # type: ignore[arg-type]
+            for statement, parameters in sent
+        ]
+    timeline.close()
+    assert plans
+    assert not [plan for plan in plans if "Sort" in plan]
 
 
 def plan(timeline: Timeline, statements: Statements) -> Iterator[str]:
