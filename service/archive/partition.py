@@ -123,7 +123,11 @@ class Partition:
     @contextmanager
     def _reading(self, table: str) -> Iterator[Path]:
         """The path of a table which has to be there."""
-        with _whole(self._path(table), f"take {self._path(LAST)} away to have its recordings analysed again"):
+        remedy = (
+            f"take {self._path(LAST)} away to have its recordings analysed again, "
+            "by a command that names all of them: rows of others are lost"
+        )
+        with _whole(self._path(table), remedy):
             yield self._path(table)
 
     def _finished(self) -> list[pa.Table]:
@@ -197,7 +201,7 @@ def _order(findings: pa.Table) -> list[int]:
 
 def _read_state(path: Path) -> pa.Table:
     """A saved state, mapped and not read: its curves may be large."""
-    with _whole(path, "take it away to have the recordings in it analysed again"):
+    with _whole(path, "take it away to have its recordings analysed again, by a command that names them"):
         return pa.ipc.open_file(pa.memory_map(str(path))).read_all()
 
 

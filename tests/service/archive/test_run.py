@@ -254,7 +254,8 @@ def test_a_damaged_table_is_named(tag: Tag, tmp_path: Path, name: str, keep: int
         path.write_bytes(whole[:keep])
     elif name == "recordings":  # which is as if the part had never been finished
         return
-    with pytest.raises(ArchiveError, match=rf"cannot read {path}: .*; take {out}/recordings/000000\.parquet"):
+    remedy = rf"take {out}/recordings/000000\.parquet away .* by a command that names all of them"
+    with pytest.raises(ArchiveError, match=rf"cannot read {path}: .*; {remedy}"):
         tag([first], out)
     (out / "recordings" / "000000.parquet").unlink()
     assert tag([first], out).analysed == 1
