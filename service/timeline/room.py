@@ -1,4 +1,4 @@
-"""Room on SQLite's disk: deleting takes some, so storing must leave it."""
+"""Room on SQLite's disk: deleting takes some, so storing must leave it. And whether the file is there."""
 
 import logging
 import shutil
@@ -24,6 +24,7 @@ class Room:
     def __init__(self) -> None:
         self._spare = 0  # bytes that may still be added by what was seen
         self._good_until = 0.0
+        self._inode: tuple[int, int] | None = None  # of the database's file, with its device
 
     def ensure(self, connection: Connection, adding_bytes: int) -> None:
         """Refuse to store what would leave no room for deleting.
@@ -37,7 +38,7 @@ class Room:
             adding_bytes: about how much is to be stored: once into the log, once into the file.
 
         Raises:
-            UnavailableError: there is too little room.
+            UnavailableError: there is too little room, or the file is not there any more.
         """
         now = time.monotonic()
         if now > self._good_until:
@@ -52,11 +53,18 @@ class Room:
         query = "SELECT file FROM pragma_database_list WHERE name = 'main'"
         file = Path(connection.exec_driver_sql(query).scalar_one())
         try:
+            status = file.stat()
             log = file.with_name(f"{file.name}-wal").stat().st_size
             free = shutil.disk_usage(file.parent).free
         except OSError as error:
             _log.warning("timeline database: %s", error)
             raise UnavailableError("the timeline's database cannot be used now", _RETRY_AFTER_S) from error
+        # What is open still is the old file: all that is stored in it goes with the process.
+        inode = status.st_dev, status.st_ino
+        self._inode = self._inode or inode
+        if inode != self._inode:
+            _log.error("timeline database: %s was put in place of the file in use; restart the service", file)
+            raise UnavailableError("the timeline's database was replaced", _RETRY_AFTER_S)
         spare = free - MARGIN_BYTES - log
         if spare >= 2 * adding_bytes:
             return spare

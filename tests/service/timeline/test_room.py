@@ -92,3 +92,24 @@ def test_a_disk_that_is_gone_is_unavailable(
     monkeypatch.setattr(room, "shutil", SimpleNamespace(disk_usage=gone))
     with pytest.raises(UnavailableError, match="cannot be used now"):
         small.append(new_recording(0))
+
+
+def test_nothing_is_stored_in_a_file_that_was_removed_or_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(room, "_GOOD_FOR_S", -1)
+    path, copy = tmp_path / "timeline.db", tmp_path / "copy.db"
+    timeline = Timeline.open(f"sqlite:///{path}")
+    timeline.append(new_recording(0))
+    path.rename(copy)
+    with pytest.raises(UnavailableError, match="cannot be used now"):
+        timeline.append(new_recording(10))
+
+    path.write_bytes(copy.read_bytes())
+    with pytest.raises(UnavailableError, match="was replaced"):
+        timeline.append(new_recording(10))
+
+    assert f"{path} was put in place of the file in use; restart the service" in caplog.text
+    copy.replace(path)
+    timeline.append(new_recording(10))
+    timeline.close()
