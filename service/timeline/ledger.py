@@ -9,12 +9,24 @@ import json
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 from operator import itemgetter
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, RowMapping, Update, bindparam, delete, func, insert, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    RowMapping,
+    Update,
+    bindparam,
+    delete,
+    func,
+    insert,
+    select,
+    update,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 
 from service.timeline.ids import uuid7
@@ -117,26 +129,57 @@ class Ledger:
         return len(gone), sum(row.size_bytes for row in gone)
 
     def _rejoin(self, first_us: int, last_us: int, *, tell: bool) -> None:
-        """Make the events that touch the closed interval anew, from the parts that are there."""
+        """Make the events that touch the closed interval anew, from the parts that are there.
+
+        Read are only parts so near that what is gone from the interval may have linked them. What an event
+        has farther away on one side stays linked, to itself and to whatever of it lies clear of the interval
+        on that side.
+        """
         affected = touching(self._connection, self._source_id, sorted(self._labels), first_us, last_us)
         by_label: dict[str, list[RowMapping]] = defaultdict(list)
         for row in sorted(affected, key=itemgetter("onset_us")):
             by_label[row["label"]].append(row)
+        clear_us = first_us - self._seam_gap_us, last_us + self._seam_gap_us
+        near_us = clear_us[0] - self._seam_gap_us - self.row["longest_us"], clear_us[1] + self._seam_gap_us
         remaining: dict[str, list[Part]] = {}
         for label, rows in by_label.items():
-            onsets = [row["onset_us"] for row in rows]
-            found = self._connection.execute(
-                select(parts).where(
-                    parts.c.source_id == self._source_id,
-                    parts.c.label == label,
-                    parts.c.onset_us.between(onsets[0], max(row["offset_us"] for row in rows)),
-                )
-            ).mappings()
-            remaining[label] = [
+            first, last, onsets = rows[0], rows[-1], [row["onset_us"] for row in rows]
+            begin_us, end_us = max(first["onset_us"], near_us[0]), min(last["offset_us"], near_us[1])
+            query = select(parts).where(*self._within(label, begin_us, end_us)).order_by(parts.c.onset_us)
+            near = [
                 _part(row, row["recording_id"], rows[bisect_right(onsets, row["onset_us"]) - 1]["id"])
-                for row in found
+                for row in self._connection.execute(query).mappings()
             ]
+            before = self._surest(label, first["onset_us"], begin_us - 1)
+            if before is not None:
+                at = max(i for i, part in enumerate(near) if part.onset_us < clear_us[0])
+                surest, begins = max(near[at].confidence, before), first["recording_id"]
+                near[at] = replace(
+                    near[at], onset_us=first["onset_us"], recording_id=begins, confidence=surest
+                )
+            after = self._surest(label, end_us + 1, last["offset_us"])
+            if after is not None:
+                at = min(i for i, part in enumerate(near) if part.offset_us > clear_us[1])
+                surest = max(near[at].confidence, after)
+                near[at] = replace(near[at], offset_us=last["offset_us"], confidence=surest)
+            remaining[label] = near
         self._replace(affected, remaining, tell=tell)
+
+    def _surest(self, label: str, first_us: int, last_us: int) -> float | None:
+        """The largest confidence of parts that begin in the closed interval; None where none does."""
+        if first_us > last_us:
+            return None
+        inside = self._within(label, first_us, last_us)
+        found: float | None = self._connection.scalar(select(func.max(parts.c.confidence)).where(*inside))
+        return found
+
+    def _within(self, label: str, first_us: int, last_us: int) -> tuple[ColumnElement[bool], ...]:
+        """Parts that begin in the closed interval."""
+        return (
+            parts.c.source_id == self._source_id,
+            parts.c.label == label,
+            parts.c.onset_us.between(first_us, last_us),
+        )
 
     def _replace(self, old: Sequence[RowMapping], by_label: dict[str, list[Part]], *, tell: bool) -> None:
         """Put the joined parts where the events `old` were; those that come out the same stay untouched."""

@@ -5,25 +5,28 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from random import Random
 from typing import Any
 from unittest import mock
+from uuid import UUID
 
 import pytest
 from sqlalchemy import Connection
 
 from service.engine.card import EventDecoder
 from service.engine.errors import UnavailableError
-from service.timeline import retention
+from service.timeline import ledger, retention
 from service.timeline.cursor import Cursor
 from service.timeline.database import Database
 from service.timeline.instants import from_us
 from service.timeline.ledger import Ledger
 from service.timeline.records import EventPage, EventQuery
 from service.timeline.retention import Pruned
+from service.timeline.seams import SEAM_GAP_S, Part, Span, join
 from service.timeline.store import Timeline
 from service.timeline.turns import Turns
 from tests.service.timeline.recordings import LABELS, at, new_recording
-from tests.service.timeline.reference import Reader
+from tests.service.timeline.reference import Reader, Reference
 
 DAY_NS = 86_400 * 10**9
 
@@ -85,6 +88,50 @@ def test_an_event_loses_its_old_part_only(aging: Timeline, clock: Clock) -> None
     (event,) = reader.read_all(aging).held.values()
     assert (event.onset, event.offset, event.confidence) == (at(10), at(15), 0.4)
     assert event.id == before.id
+
+
+@pytest.mark.parametrize("seed", [8, 18])
+def test_whatever_goes_of_long_events_leaves_those_of_the_rest(timeline: Timeline, seed: int) -> None:
+    rng, reference = Random(seed), Reference(SEAM_GAP_S)
+    start = 0
+    for number in range(20):
+        start += rng.choice([1, 3, 6, 9, 12])
+        edges = rng.choice([[0, 10], [0, 1], sorted(rng.sample(range(11), 4))])
+        events = [
+            ("c", onset / 10, offset / 10, rng.random())
+            for onset, offset in zip(edges[::2], edges[1::2], strict=True)
+        ]
+        new = new_recording(start / 10, events, duration_s=1, content=number)
+        reference.recordings[timeline.append(new)] = new
+    reader = Reader(EventQuery("kitchen"))
+    while reference.recordings:
+        gone = rng.sample(sorted(reference.recordings), min(len(reference.recordings), rng.choice([1, 2, 6])))
+        with timeline._database.write() as connection:
+            timeline._forgetter()._forget(connection, "kitchen", [UUID(each) for each in gone], tell=True)
+        for each in gone:
+            del reference.recordings[each]
+        assert reader.read_all(timeline).shows() == reference.events()
+
+
+def test_of_a_sound_of_days_only_what_is_near_is_read(
+    timeline: Timeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stored = [timeline.append(new_recording(10 * i, [("c", 0, 10, i / 100)])) for i in range(30)]
+    joined = list[int]()
+
+    def counting(parts: list[Part], seam_gap_us: int) -> list[Span]:
+        joined.append(len(parts))
+        return join(parts, seam_gap_us)
+
+    monkeypatch.setattr(ledger, "join", counting)
+    timeline.delete_recording(stored[15])
+
+    assert joined == [2]
+    page = timeline.events(EventQuery("kitchen"))
+    assert [(event.onset, event.offset, event.confidence) for event in page.events] == [
+        (at(0), at(150), 0.14),
+        (at(160), at(300), 0.29),
+    ]
 
 
 def test_size_takes_the_oldest_stored_first(aging: Timeline, clock: Clock) -> None:
