@@ -154,14 +154,18 @@ class Timeline:
             .limit(1)
             .scalar_subquery()
         )
-        query = select(
-            sources.c.name,
-            sources.c.head,
-            sources.c.recordings,
-            sources.c.stored_at_us,
-            recordings.c.recorded_at_us,
-            recordings.c.duration_us,
-        ).join_from(sources, recordings, recordings.c.id == latest)
+        query = (
+            select(
+                sources.c.name,
+                sources.c.head,
+                sources.c.recordings,
+                sources.c.stored_at_us,
+                recordings.c.recorded_at_us,
+                recordings.c.duration_us,
+            )
+            .join_from(sources, recordings, recordings.c.id == latest)
+            .where(sources.c.recordings > 0)
+        )
         with self._database.read() as connection:
             rows = connection.execute(query).all()
         found = [

@@ -1,15 +1,18 @@
 """How much a query looks at; what it answers is held to the reference in test_cursors.py."""
 
 import re
+import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import cast
 
 import pytest
-from sqlalchemy import event
+from sqlalchemy import event, insert
 
 from service.timeline import queries
 from service.timeline.cursor import Cursor
 from service.timeline.records import EventQuery
+from service.timeline.schema import sources
 from service.timeline.store import Timeline
 from tests.service.timeline.postgres import PostgresServer
 from tests.service.timeline.recordings import at, new_recording
@@ -99,6 +102,25 @@ def test_postgresql_takes_the_earliest_without_sorting_all(
     timeline.close()
     assert plans
     assert not [plan for plan in plans if "Sort" in plan]
+
+
+def test_sources_of_which_nothing_is_left_are_passed_over(tmp_path: Path) -> None:
+    timeline = Timeline.open(f"sqlite:///{tmp_path}/timeline.db")
+    timeline.append(new_recording(0))
+    numbers = dict.fromkeys(
+        ("head", "resume_from", "recordings", "size_bytes", "longest_us", "stored_at_us"), 0
+    )
+    names = [{"name": f"gone-{i}", "labels": "[]", **numbers} for i in range(1000)]
+    steps = list[None]()
+    with timeline._database.write() as connection:
+        connection.execute(insert(sources), names)
+        driver = cast("sqlite3.Connection", connection.connection.driver_connection)
+        driver.set_progress_handler(lambda: steps.append(None), 1)
+
+    assert [activity.source for activity in timeline.sources()] == ["kitchen"]
+
+    timeline.close()
+    assert 1 < len(steps) < 10 * len(names)
 
 
 def plan(timeline: Timeline, statements: Statements) -> Iterator[str]:
