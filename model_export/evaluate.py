@@ -62,7 +62,7 @@ def calibrate_on(model: Path, folders: list[Path], out: Path, limit: int | None 
     """Choose probabilities, thresholds and event decoders on validation sets; writes a calibration document.
 
     The document is for the network: of a graph that is calibrated already it is exported anew without. What
-    that calibration says about when is kept where these sets say nothing about it.
+    that calibration says about a label, or about when it sounds, is kept where these sets say nothing of it.
 
     Raises:
         BundleError: the network of a calibrated graph cannot be read back out of it.

@@ -73,28 +73,41 @@ def fit(answers: Answers, timed: Answers | None = None, carried: Calibration | N
         answers: to validation sets, of a graph without calibration.
         timed: those of them whose truth is known in time; all if None. If it is known of none, nothing is
             known about when: decoders are chosen so that chunks with an event are those with the tag.
-        carried: what the network was calibrated by before, kept where it says when and `timed` does not.
+        carried: what the network was calibrated by before. Kept is, label by label, what these sets say
+            nothing about: all of it where the label is in no chunk or in every one, else what it says of when
+            where `timed` says nothing.
     """
     timed = timed or answers
-    kept = carried if carried and timed.active is None else Calibration({}, {})
-    frames_kept = {label: of for label, of in kept.frames.items() if of != UNFITTED}
-    tags = fit_tags(answers)
+    carried = carried or Calibration({}, {})
+    scores_kept = [
+        label
+        for column, label in enumerate(answers.labels)
+        if label in carried.tags and not _varies(answers.present[:, column])
+    ]
+    tags = fit_tags(answers) | {label: carried.tags[label] for label in scores_kept}
     thresholds, reached = {}, {}
     for column, label in enumerate(answers.labels):
         scores = answers.tags[:, column]
         chances = tags[label].probability(scores) if label in tags else scores
         thresholds[label], tag_f1 = best_threshold(answers.present[:, column], chances)
         reached[label] = {"tag_f1": round(tag_f1, 4)}
-    evidence = kept.evidence | fit_evidence(timed)
-    evidence = {label: found for label, found in evidence.items() if label in tags}
-    gated = Calibration(thresholds, {}, {}, tags, dict.fromkeys(tags, UNFITTED), evidence)
-    frames = fit_frames(timed, gated)
-    frames |= {label: of for label, of in frames_kept.items() if label in tags}
+    thresholds |= {label: carried.tag_thresholds[label] for label in scores_kept}
+    times_kept = [
+        label
+        for column, label in enumerate(timed.labels)
+        if label in tags
+        and (label in scores_kept or carried.frames.get(label, UNFITTED) != UNFITTED)
+        and (timed.active is None or not _varies(timed.active[:, :, column]))
+    ]
+    evidence = {label: of for label, of in carried.evidence.items() if label in times_kept}
+    evidence |= {label: of for label, of in fit_evidence(timed).items() if label in tags}
+    gated = Calibration(thresholds, {}, {}, tags, dict.fromkeys(tags, UNFITTED), evidence, carried.gate_slope)
+    frames = fit_frames(timed, gated) | {label: carried.frames[label] for label in times_kept}
     timed = with_probabilities(timed, replace(gated, frames=frames))
     decoders = {}
     for column, label in enumerate(tqdm(timed.labels, "calibrate", unit="label", disable=None)):
-        if label in frames_kept:
-            decoders[label] = kept.events[label]
+        if label in times_kept:
+            decoders[label] = carried.events[label]
             continue
         decoders[label], event_score = best_decoder(timed, column)
         reached[label]["event_objective"] = round(event_score, 4)
@@ -104,9 +117,15 @@ def fit(answers: Answers, timed: Answers | None = None, carried: Calibration | N
         "chunks_known_in_time": 0 if timed.active is None else len(timed),
         "reached": reached,
     }
-    if frames_kept:
-        source["times_decided_on"] = kept.source.get("decided_on", "nothing")
-    return Calibration(thresholds, decoders, source, tags, frames, evidence)
+    if times_kept or scores_kept:
+        decided_on = carried.source.get("decided_on", "nothing")
+        source["kept"] = {"scores": scores_kept, "times": times_kept, "decided_on": decided_on}
+    return replace(gated, events=decoders, source=source, frames=frames)
+
+
+def _varies(truth: NDArray[np.bool_]) -> bool:
+    """Whether it is sometimes so and sometimes not: else nothing is learned from it."""
+    return bool(truth.any() and not truth.all())
 
 
 def best_threshold(truth: NDArray[np.bool_], scores: NDArray[np.float32]) -> tuple[float, float]:

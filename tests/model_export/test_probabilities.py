@@ -30,6 +30,7 @@ from model_export.models.att_loc_cgrnn import AttLocConfig
 from model_export.models.calibrated import Calibrated
 from model_export.models.calibration import (
     DEFAULT_DECODER,
+    UNFITTED,
     Calibration,
     CalibrationError,
     ScoreCalibration,
@@ -346,7 +347,37 @@ def test_what_was_known_about_when_is_kept_where_nothing_is() -> None:
     after = fit(blind, None, before)
     assert after.tags == fit_tags(blind)
     assert (after.evidence, after.frames, after.events) == (before.evidence, before.frames, before.events)
-    assert after.source["times_decided_on"] == "made-up"
+    assert after.source["kept"] == {"scores": [], "times": ["a", "b"], "decided_on": "made-up"}
     assert fit(timed, None, CALIBRATION).events == before.events
     sure = replace(blind, tags=blind.tags**0.5)
     assert fit(sure, None, fit(blind)).events == fit(sure).events  # nothing was known about when there either
+
+
+@pytest.mark.parametrize(("known_before", "known_now"), [(True, True), (True, False), (False, False)])
+def test_a_label_that_is_in_no_chunk_keeps_all_that_was_known_about_it(
+    known_before: bool, known_now: bool
+) -> None:
+    timed, without = made_up(), np.array([False, True])
+    before = replace(CALIBRATION, events={label: replace(DEFAULT_DECODER, max_gap_s=0.3) for label in "ab"})
+    if not known_before:
+        before = replace(before, frames=dict.fromkeys("ab", UNFITTED), evidence={})
+    active = timed.known & without if known_now else None
+    after = fit(replace(timed, present=timed.present & without, active=active), None, before)
+    for of in ("tags", "tag_thresholds", "evidence", "frames", "events"):
+        assert getattr(after, of).get("a") == getattr(before, of).get("a")
+    assert after.source["kept"]["scores"] == ["a"]
+    assert ("b" in after.source["kept"]["times"]) == (known_before and not known_now)
+    assert after.tags["b"] != before.tags["b"]
+
+
+def test_a_label_whose_scores_turned_around_is_decoded_from_what_is_served() -> None:
+    answers = made_up()
+    turned = replace(answers, tags=1 - answers.tags, active=None)
+    after = fit(turned, None, CALIBRATION)
+    assert not after.tags
+    assert after.events["a"] == weak_decoder(turned, 0)  # not one of the probabilities that were served
+
+
+def test_the_gate_stays_as_steep_as_the_frames_were_calibrated_for() -> None:
+    before = replace(CALIBRATION, gate_slope=3.0)
+    assert fit(replace(made_up(), active=None), None, before).gate_slope == 3.0
