@@ -75,13 +75,19 @@ class Spectrogram:
 
 
 def spectrogram_of(
-    audio: BinaryIO, tagger: Tagger, deadline: Deadline, cancelled: threading.Event | None = None
+    audio: BinaryIO,
+    tagger: Tagger,
+    duration_s: float,
+    deadline: Deadline,
+    cancelled: threading.Event | None = None,
 ) -> dict[str, Any]:
-    """The document `Spectrogram` of a recording, decoded a second time: nobody keeps its samples."""
+    """The document `Spectrogram` of a recording, decoded a second time: nobody keeps its samples.
+
+    `duration_s` is known from its analysis; not every header tells it.
+    """
     card = tagger.bundle.card
     with tagger.opened(audio, deadline=deadline, cancelled=cancelled) as recording:
-        longest_s = recording.format.longest_s(tagger.limits)
-        frames = card.frames(round(longest_s * card.sample_rate))
+        frames = card.frames(round(duration_s * card.sample_rate))
         group = max(1, -(-frames // MAX_COLUMNS))
         spectrogram = Spectrogram(card.sample_rate, card.n_fft, card.hop, group)
         for block in recording.blocks():

@@ -20,6 +20,7 @@ from service.api.spectrogram import spectrogram_of
 from service.api.state import Service, service_of
 from service.api.upload import Upload
 from service.api.watch import Watch
+from service.engine.analysis import Analysis
 from service.engine.deadline import Deadline
 from service.engine.tagger import Tagger
 from service.timeline.records import NewRecording, Recording
@@ -110,7 +111,7 @@ class _Task:
         analysis = tagger.analyse(self.upload.file, deadline=self.deadline, cancelled=self.gone)
         self.service.metrics.analysed(analysis.duration_s, time.perf_counter() - begun)
         # Before it is stored: what is refused has left nothing behind.
-        picture = self._picture()
+        picture = self._picture(analysis)
         recorded_at = query.recorded_at or self.arrived - timedelta(seconds=analysis.duration_s)
         card = tagger.bundle.card
         recording_id = None
@@ -137,10 +138,13 @@ class _Task:
 
     def _replayed(self, known: Recording) -> Response:
         shown = self.query.include.shown(known.analysis.curves, self.query.resolution)
-        document = render.stored(known, self.service.names, shown) | self._picture()
+        document = render.stored(known, self.service.names, shown) | self._picture(known.analysis)
         return render.json_response(document, headers=REPLAYED)
 
-    def _picture(self) -> dict[str, Any]:
+    def _picture(self, analysis: Analysis) -> dict[str, Any]:
         if not self.query.include.spectrogram:
             return {}
-        return {"spectrogram": spectrogram_of(self.upload.file, self.tagger, self.deadline, self.gone)}
+        spectrogram = spectrogram_of(
+            self.upload.file, self.tagger, analysis.duration_s, self.deadline, self.gone
+        )
+        return {"spectrogram": spectrogram}
