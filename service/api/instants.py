@@ -45,11 +45,13 @@ def parse(value: Any) -> datetime:
         instant = datetime.fromisoformat(f"{match['date']}T{clock}{offset}").astimezone(UTC)
     except ValueError as error:
         raise ValueError(f"the calendar has no {match['date']}") from error
-    if not leap:
-        return instant
-    if (instant.hour, instant.minute) != (23, 59):
-        raise ValueError("the second must be at most 59; a leap second is at 23:59:60 UTC")
-    return instant.replace(microsecond=0) + timedelta(seconds=1)
+    if leap:
+        if (instant.hour, instant.minute) != (23, 59):
+            raise ValueError("the second must be at most 59; a leap second is at 23:59:60 UTC")
+        instant = instant.replace(microsecond=0) + timedelta(seconds=1)
+    if instant.year not in YEARS:  # answers are in UTC, and what they say must be taken back
+        raise ValueError(f"the year in UTC must be within {YEARS.start} to {YEARS.stop - 1}")
+    return instant
 
 
 Instant = Annotated[

@@ -43,6 +43,9 @@ def test_any_text_is_an_instant_or_a_complaint(text: str) -> None:
         ("2026-13-22T10:00:00Z", "the calendar has no 2026-13-22"),
         ("2026-02-29T10:00:00Z", "the calendar has no 2026-02-29"),
         ("0000-01-01T10:00:00Z", "the year must be within 1970 to 2199"),
+        ("1970-01-01T00:30:00+01:00", "the year in UTC must be within 1970 to 2199"),
+        ("2199-12-31T23:59:59-00:01", "the year in UTC must be within 1970 to 2199"),
+        ("2199-12-31T23:59:60Z", "the year in UTC must be within 1970 to 2199"),
         ("2026-11-22T10:00:0\N{ARABIC-INDIC DIGIT ONE}Z", f"not an RFC 3339 date-time, as in {EXAMPLE}"),
     ],
 )
