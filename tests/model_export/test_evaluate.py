@@ -209,6 +209,10 @@ def test_a_report_is_json_and_readable(bundle: Bundle, answers: Answers) -> None
     assert plain(float("nan")) is None
 
 
+def test_a_number_is_rounded_once_on_its_way_into_a_table() -> None:
+    assert f"{plain(0.39748):.3f}" == "0.397"
+
+
 def test_a_corpus_without_ages_is_reported_as_far_as_it_goes(bundle: Bundle, answers: Answers) -> None:
     recordings = {"young": Recording("c", "reading", float("nan"))}
     report = measure(bundle, [answers], Extent(replicates=2, recordings=recordings))
