@@ -112,12 +112,18 @@ def _standings(found: Mapping[str, Standing], reference: str, seconds: Mapping[s
 
 
 def _details(found: Mapping[str, Standing]) -> str:
-    first = next(iter(found.values()))
+    # Configurations may have labels of their own, in an order of their own.
+    labels = dict.fromkeys(label for standing in found.values() for label in standing.by_label)
+    sets = next(iter(found.values())).by_set
     rows = [
-        (name, *(_number(rate.value) for rate in (*standing.by_label.values(), *standing.by_set.values())))
-        for name, standing in found.items()
+        (
+            name,
+            *(_number(rates.by_label[label].value) if label in rates.by_label else "-" for label in labels),
+            *(_number(rates.by_set[each].value) for each in sets),
+        )
+        for name, rates in found.items()
     ]
-    return table(("configuration", *first.by_label, *first.by_set), rows)
+    return table(("configuration", *labels, *sets), rows)
 
 
 def _cell(interval: Interval) -> str:

@@ -14,6 +14,7 @@ import pytest
 
 from model_export.comparison.compare import Sets, compare, plan
 from model_export.comparison.figures import standings
+from model_export.comparison.report import Setting, markdown
 from model_export.comparison.runs import (
     Beginning,
     Result,
@@ -320,3 +321,16 @@ def test_a_label_that_is_nowhere_takes_no_figure_from_the_others() -> None:
     assert found.attention_auc == pytest.approx(0.7)
     assert found.eer.value == pytest.approx(equal_error_rate(truth[:, 0], tags[:, 0].astype(np.float32)))
     assert np.isnan(found.by_label["y"].value)
+
+
+def test_rates_stand_below_their_own_labels() -> None:
+    truth = np.array([[True, False], [False, True], [True, False], [False, True]])
+    tags = np.where(truth, 0.9, 0.1)
+    tags[:, 1] = 0.5
+    one = _result(truth, tags)
+    other = replace(_result(truth[:, ::-1], tags[:, ::-1]), labels=one.labels[::-1])
+    found = standings({"a": [[one]], "b": [[other]]}, ["set"], "a", replicates=2)
+    setting = Setting("a", {"a": 1, "b": 1}, ("set",), 1, 2)
+    text = markdown(setting, {"test": found}, {"test": ["set"]}, {"a": 1.0, "b": 1.0})
+    rows = [line.split("|")[2:] for line in text.splitlines() if line.startswith(("| a |", "| b |"))]
+    assert rows[2] == rows[3]
