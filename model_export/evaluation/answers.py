@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from model_export.data.features import BLOCK, cached_features
+from model_export.data.features import BLOCK
 from model_export.data.mixture_set import MixtureSetError, Truth, read_truth, read_weak_set
 from model_export.data.set_names import names_of
 from model_export.evaluation.outputs import outputs_of
@@ -158,10 +158,13 @@ def answer(bundle: Bundle, folder: Path, limit: int | None = None, name: str | N
 
 def with_level(answers: Answers, frontend: FrontEnd) -> Answers:
     """The same, with the level of the sounds that were answered to."""
-    features = cached_features(read_weak_set(answers.folder), frontend)
-    blocks = (features[at : at + BLOCK] for at in range(0, len(answers), BLOCK))
-    levels = [frontend.level(torch.from_numpy(block.astype(np.float32)))[:, :, 0] for block in blocks]
-    return replace(answers, level=torch.cat(levels)[: len(answers)].numpy())
+    weak, count = read_weak_set(answers.folder), len(answers)
+    with torch.inference_mode():
+        levels = [
+            frontend.level(frontend.compressed(torch.from_numpy(weak.samples(slice(at, at + BLOCK)))))
+            for at in range(0, count, BLOCK)
+        ]
+    return replace(answers, level=torch.cat(levels)[:count, :, 0].numpy())
 
 
 def _active(truth: Truth, folder: Path, labels: tuple[str, ...], frames: int) -> NDArray[np.bool_]:

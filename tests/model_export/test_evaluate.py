@@ -16,7 +16,7 @@ from model_export import evaluate
 from model_export.data.labels import CHIME_HOME
 from model_export.data.mixture_set import MixtureSetError, read_truth, read_weak_set
 from model_export.evaluation import fitting
-from model_export.evaluation.answers import Answers, answer, answer_all, pooled
+from model_export.evaluation.answers import Answers, answer, answer_all, pooled, with_level
 from model_export.evaluation.dcase import ScoreFileError, dcase_error_rates
 from model_export.evaluation.fitting import best_of, best_threshold, event_objective, fit, label_truth
 from model_export.evaluation.localization import found_spans, localization_figures, true_spans
@@ -30,6 +30,7 @@ from model_export.graph.file import graph_digest, read_card
 from model_export.metrics import equal_error_rate, roc_auc
 from model_export.models.att_loc_cgrnn import AttLocConfig
 from model_export.models.calibration import DEFAULT_DECODER, Calibration
+from model_export.models.registry import build_frontend
 from model_export.models.waveform_tagger import WaveformTagger
 from model_export.release import release
 from model_export.run.checkpoint import CONFIG_KEY, DATA_KEY, PREFIX
@@ -89,6 +90,18 @@ def test_pooled_sets_keep_every_chunk_in_order(answers: Answers) -> None:
     assert (together.known[len(answers) :] == answers.known).all()
     assert (together.tags[: len(answers)] == answers.tags).all()
     assert (together.presence[len(answers) :] == answers.known).all()
+
+
+def test_the_level_is_that_of_the_sounds_and_leaves_no_file_behind(
+    bundle: Bundle, mixtures: Path, tmp_path: Path
+) -> None:
+    own = shutil.copytree(mixtures, tmp_path / "own", ignore=shutil.ignore_patterns("features-*"))
+    there = sorted(own.iterdir())
+    frontend = build_frontend(FrontEndConfig())
+    found = with_level(answer(bundle, own, limit=3), frontend).level
+    features = frontend.compressed(torch.from_numpy(read_weak_set(own).samples(slice(3))))
+    assert found == pytest.approx(features.mean(dim=2).numpy(), abs=1e-5)
+    assert sorted(own.iterdir()) == there
 
 
 def test_a_set_of_another_rate_is_refused(bundle: Bundle, mixtures: Path, tmp_path: Path) -> None:
