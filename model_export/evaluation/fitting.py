@@ -99,8 +99,8 @@ def fit(answers: Answers, timed: Answers | None = None, carried: Calibration | N
         and (label in scores_kept or carried.frames.get(label, UNFITTED) != UNFITTED)
         and (timed.active is None or not _varies(timed.active[:, :, column]))
     ]
-    evidence = {label: of for label, of in carried.evidence.items() if label in times_kept}
-    evidence |= {label: of for label, of in fit_evidence(timed).items() if label in tags}
+    evidence = {label: fitted for label, fitted in carried.evidence.items() if label in times_kept}
+    evidence |= {label: fitted for label, fitted in fit_evidence(timed).items() if label in tags}
     gated = Calibration(thresholds, {}, {}, tags, dict.fromkeys(tags, UNFITTED), evidence, carried.gate_slope)
     frames = fit_frames(timed, gated) | {label: carried.frames[label] for label in times_kept}
     timed = with_probabilities(timed, replace(gated, frames=frames))
