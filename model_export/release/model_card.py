@@ -42,7 +42,7 @@ _PROBABILITIES = """\
 A score p is meant to be right p of the times; it comes from the network's O'' (Eq. 8) by
 p = sigmoid(a logit(O'') + b). The presence of a frame comes from sigmoid(h), the evidence that the sound is
 heard there, times a gate that is one half where p is at the tag's threshold and steep around it, by
-sigmoid(c logit(...) + d). All of it was fitted on the same validation sets as the thresholds{unfitted}
+sigmoid(c logit(...) + d). All of it was fitted where the thresholds were{unfitted}
 and is part of the graph: `tags` and `presence` are p and the frame's probability. How often a tag occurs
 elsewhere shifts b; rankings do not depend on it. a, b, c, d:"""
 _EVIDENCE = """\
@@ -261,7 +261,7 @@ def _decisions(card: ModelCard) -> list[str]:
         for code, decoder in card.events.items()
     ]
     head = ("tag", "tag threshold", "onset", "offset", "median s", "gap s", "shortest s")
-    parts = [f"Decided on: {source.get('decided_on', 'nothing')}.", table(head, rows)]
+    parts = [f"Decided on: {source.get('decided_on', 'nothing')}.{_kept(source)}", table(head, rows)]
     calibration = Calibration.of_card(card)
     if calibration.tags:
         slopes = [
@@ -280,3 +280,13 @@ def _decisions(card: ModelCard) -> list[str]:
     if product := [code for code in calibration.tags if code not in calibration.evidence]:
         parts.append(f"Of {', '.join(product)}, h is the logit of O'(t) (Eq. 7).")
     return parts
+
+
+def _kept(source: dict[str, Any]) -> str:
+    """What is said as an earlier calibration had it, because the sets of this one do not tell."""
+    kept = source.get("kept")
+    if not kept:
+        return ""
+    parts = {"scores": "all of", "times": "what says when of"}
+    said = "; ".join(f"{what} {', '.join(kept[part])}" for part, what in parts.items() if kept[part])
+    return f" Kept as it was decided on {kept['decided_on']}: {said}."
