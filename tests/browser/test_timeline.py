@@ -3,6 +3,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx
+import pytest
 from playwright.sync_api import BrowserContext, expect
 
 from tests.browser.conftest import LaunchBrowser, Sound
@@ -235,4 +236,33 @@ def test_the_page_comes_back_with_a_killed_service_and_misses_nothing(
         expect_events(visit, first + second)
         expect(visit.page.locator(".feed-state")).to_contain_text("Live")
         visit.allow_refusals()
+        visit.assert_no_complaints()
+
+
+@pytest.mark.parametrize(
+    ("zone", "end", "ticks", "dragged"),
+    [
+        ("America/New_York", "2026-06-01T12:00:00Z", ("07:30", "07:45", "08:00"), "2026-06-01T11*5[67]"),
+        # At 01:00 UTC it was 03:00 in summer time, and 02:00 again: the window began at 02:45.
+        ("Europe/Berlin", "2026-10-25T01:15:00Z", ("01:45", "02:00", "02:15"), "2026-10-25T01*1[12]"),
+        # At 01:00 UTC it was 02:00, and 03:00 at once.
+        ("Europe/Berlin", "2026-03-29T00:50:00Z", ("01:20", "01:35", "01:50"), "2026-03-29T00*4[67]"),
+    ],
+)
+def test_the_axis_and_a_drag_along_it_keep_to_the_clocks(
+    launch: LaunchBrowser, server: Running, zone: str, end: str, ticks: tuple[str, ...], dragged: str
+) -> None:
+    with launch() as apart, Visit.begin(apart, server.url) as visit:
+        apart.new_cdp_session(visit.page).send("Emulation.setTimezoneOverride", {"timezoneId": zone})
+        visit.go(f"timeline?source=clocks&span=1800&end={end}")
+        plot = visit.drawn(".lanes-plot")
+        texts = " ".join(plot.locator(".xtick text").all_text_contents())
+        assert re.search(".*".join(ticks), texts), texts
+        box = plot.bounding_box()
+        assert box is not None
+        visit.page.mouse.move(box["x"] + 500, box["y"] + 40)
+        visit.page.mouse.down()
+        visit.page.mouse.move(box["x"] + 500 + box["width"] / 10, box["y"] + 40, steps=4)
+        visit.page.mouse.up()
+        visit.page.wait_for_url(re.compile(f"end={dragged}".replace("*", "%3A")))
         visit.assert_no_complaints()

@@ -23,6 +23,11 @@ export class TimelineChart extends EventTarget {
   #plotly = null;
   /** @type {Block[][]} */
   #blocks = [];
+  /**
+   * How far the clocks here are ahead of UTC, ms. One for all that is drawn, that of the window's end: when the
+   * clocks are put back, an axis of what they show would go an hour backwards.
+   */
+  #ahead = 0;
   /** @type {Window} */
   window = { since: 0, until: 1 };
 
@@ -42,6 +47,7 @@ export class TimelineChart extends EventTarget {
   async draw(labels, events, window, now) {
     this.labels = labels;
     this.window = window;
+    this.#ahead = -60000 * new Date(window.until).getTimezoneOffset();
     this.#plotly ??= await plotly();
     const width = this.host.clientWidth;
     if (width === 0) return;
@@ -70,7 +76,7 @@ export class TimelineChart extends EventTarget {
         orientation: "h",
         name: plain(label.name),
         y: drawn.map(() => lane + place.shift),
-        base: drawn.map((block) => toPlot(block.onset)),
+        base: drawn.map((block) => this.#toPlot(block.onset)),
         x: drawn.map((block) => Math.max(block.offset - block.onset, least)),
         width: place.width,
         marker: { color: colours.get(label.code), opacity: drawn.map((block) => 0.55 + 0.45 * Math.sqrt(block.confidence)), line: { width: 0 } },
@@ -90,13 +96,13 @@ export class TimelineChart extends EventTarget {
       margin: MARGIN,
       hovermode: "closest",
       barmode: "overlay",
-      xaxis: { ...axis(tones), type: "date", range: [toPlot(since), toPlot(until)], nticks: Math.max(3, Math.round(this.host.clientWidth / 110)), gridcolor: tones.faint },
+      xaxis: { ...axis(tones), type: "date", range: [this.#toPlot(since), this.#toPlot(until)], nticks: Math.max(3, Math.round(this.host.clientWidth / 110)), gridcolor: tones.faint },
       yaxis: {
         ...axis(tones), range: [this.labels.length - 0.5, -0.5], fixedrange: true, showticklabels: false, ticks: "",
         tickvals: this.labels.map((_, lane) => lane + place.shift), gridcolor: tones.line,
       },
       shapes: [{
-        type: "line", x0: toPlot(now), x1: toPlot(now), y0: 0, y1: 1, yref: "paper", line: { color: tones.ink, width: 1 }, layer: "above",
+        type: "line", x0: this.#toPlot(now), x1: this.#toPlot(now), y0: 0, y1: 1, yref: "paper", line: { color: tones.ink, width: 1 }, layer: "above",
       }],
     };
   }
@@ -107,13 +113,23 @@ export class TimelineChart extends EventTarget {
     const moved = (/** @type {Record<string, any>} */ change) => {
       const range = change["xaxis.range"] ?? [change["xaxis.range[0]"], change["xaxis.range[1]"]];
       if (range[0] === undefined || range[1] === undefined) return;
-      this.#tell("move", { since: fromPlot(range[0]), until: fromPlot(range[1]) });
+      this.#tell("move", { since: this.#fromPlot(range[0]), until: this.#fromPlot(range[1]) });
     };
     chart.on("plotly_relayout", moved);
     chart.on("plotly_click", (/** @type {{points: {curveNumber: number, pointIndex: number}[]}} */ { points }) => {
       const [point] = points;
       if (point) this.#tell("pick", this.#blocks[point.curveNumber][point.pointIndex]);
     });
+  }
+
+  /** What clocks here show, as text: a number Plotly would itself take to the browser's time zone. @param {number} ms */
+  #toPlot(ms) {
+    return new Date(ms + this.#ahead).toISOString();
+  }
+
+  /** @param {string} plotted `yyyy-mm-dd hh:mm:ss.ssss` or less of it @returns {number} ms */
+  #fromPlot(plotted) {
+    return Date.parse(`${plotted.replace(" ", "T").replace(/(\.\d{3})\d+/, "$1")}${plotted.length > 10 ? "Z" : ""}`) - this.#ahead;
   }
 
   /** @param {string} type @param {unknown} detail */
@@ -130,15 +146,4 @@ function describe(name, block) {
   return block.events.length === 1
     ? `${name}, ${length}<br>${when}<br>confidence ${first.confidence.toFixed(2)}`
     : `${name}, ${counted(block.events.length, "event")} in ${length}<br>${when}<br>click to zoom in`;
-}
-
-/** Plotly's date axis knows no time zone: give it local clock time. @param {number} ms */
-function toPlot(ms) {
-  return ms - new Date(ms).getTimezoneOffset() * 60000;
-}
-
-/** @param {string | number} plotted `yyyy-mm-dd hh:mm:ss.sss` or ms */
-function fromPlot(plotted) {
-  const ms = typeof plotted === "number" ? plotted : Date.parse(`${plotted.replace(" ", "T").replace(/(\.\d{3})\d+/, "$1")}${plotted.length > 10 ? "Z" : ""}`);
-  return ms + new Date(ms).getTimezoneOffset() * 60000;
 }
