@@ -5,7 +5,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from playwright.sync_api import Route, expect
+from playwright.sync_api import BrowserContext, Route, expect
 
 from tests.browser.conftest import LaunchBrowser, Sound
 from tests.browser.visit import Visit
@@ -93,6 +93,30 @@ def test_the_address_chooses_the_view(visit: Visit) -> None:
     expect(current).to_have_text("Timeline")
     visit.page.goto(f"{visit.url}/#/nonsense/%E0%A4%A")
     expect(current).to_have_text("Timeline")
+
+
+# As in a browser that is told to block what sites keep.
+BLOCK = """() => {
+  for (const name of ["localStorage", "sessionStorage"]) {
+    const get = () => { throw new DOMException("Access is denied", "SecurityError"); };
+    Object.defineProperty(window, name, { get, configurable: true });
+  }
+}"""
+
+
+def test_a_browser_that_keeps_nothing_shows_every_view(
+    context: BrowserContext, server: Running, views: dict[str, str]
+) -> None:
+    with Visit.begin(context, server.url) as visit:
+        visit.page.add_init_script(f"({BLOCK})()")
+        for address, shown in views.items():
+            visit.go(address)
+            visit.wait_for(shown)
+        visit.page.get_by_role("button", name="Change to the").click()
+        assert visit.page.evaluate("() => document.documentElement.dataset.theme")
+        # For the visit's end, which clears it.
+        visit.page.evaluate("() => Object.defineProperty(window, 'localStorage', { value: { clear() {} } })")
+        visit.assert_no_complaints()
 
 
 def test_a_view_that_is_left_while_it_waits_does_not_come_back(visit: Visit) -> None:

@@ -1,6 +1,7 @@
 /** The API key: asked for when the service wants one, kept for this tab's session and nowhere else. */
 
 import { h, put } from "./dom.js";
+import { session } from "./kept.js";
 
 const SLOT = "attloc.key";
 
@@ -11,7 +12,7 @@ export class Keys {
 
   /** @returns {string | null} */
   get key() {
-    return sessionStorage.getItem(SLOT);
+    return session.getItem(SLOT);
   }
 
   /** @returns {Record<string, string>} the header that carries the key, if there is one */
@@ -20,7 +21,7 @@ export class Keys {
   }
 
   forget() {
-    sessionStorage.removeItem(SLOT);
+    session.removeItem(SLOT);
   }
 
   /**
@@ -58,7 +59,7 @@ export class Keys {
       let given = false;
       cancel.addEventListener("click", () => this.#dialog.close());
       form.addEventListener("submit", () => {
-        sessionStorage.setItem(SLOT, field.value.trim());
+        session.setItem(SLOT, field.value.trim());
         given = true;
       });
       this.#dialog.addEventListener("close", () => {

@@ -1,6 +1,7 @@
 /** Light, dark, or what the system says; charts are told when it changes. */
 
 import { h } from "./dom.js";
+import { local } from "./kept.js";
 
 const SLOT = "attloc.theme";
 const DARK = matchMedia("(prefers-color-scheme: dark)");
@@ -44,10 +45,10 @@ export class Theme extends EventTarget {
     // Back at what the system says: follow it again.
     if (other === system) {
       delete document.documentElement.dataset.theme;
-      localStorage.removeItem(SLOT);
+      local.removeItem(SLOT);
     } else {
       document.documentElement.dataset.theme = other;
-      localStorage.setItem(SLOT, other);
+      local.setItem(SLOT, other);
     }
     this.dispatchEvent(new Event("change"));
   }
