@@ -95,6 +95,17 @@ def test_the_address_chooses_the_view(visit: Visit) -> None:
     expect(current).to_have_text("Timeline")
 
 
+def test_the_link_of_a_view_leads_to_it_though_it_was_there_before(
+    visit: Visit, views: dict[str, str]
+) -> None:
+    visit.go("timeline")
+    visit.drawn(".lanes-plot")
+    visit.page.get_by_role("button", name="Earlier").click()
+    expect(visit.page.locator(".feed-state")).to_have_text("Not following")
+    visit.page.get_by_role("link", name="Timeline", exact=True).click()
+    expect(visit.page.locator(".feed-state")).to_have_text("Live")
+
+
 # As in a browser that is told to block what sites keep.
 BLOCK = """() => {
   for (const name of ["localStorage", "sessionStorage"]) {

@@ -30,7 +30,6 @@ const COME_BACK_MS = 2000;
 
 class Page {
   #host = /** @type {HTMLElement} */ (document.getElementById("view"));
-  #mounted = "";
   /** Counts mountings, so that one overtaken by the next leaves nothing behind. */
   #turn = 0;
   #leave = () => {};
@@ -39,7 +38,7 @@ class Page {
     const api = new Api();
     const theme = new Theme();
     /** @type {Context} */
-    this.context = { api, theme, model: /** @type {any} */ (null), analyses: new Map(), reload: () => this.show(true) };
+    this.context = { api, theme, model: /** @type {any} */ (null), analyses: new Map(), reload: () => this.show() };
     put(/** @type {Element} */ (document.getElementById("tools")), themeButton(theme));
     window.addEventListener("hashchange", () => this.show());
     document.querySelector(".skip")?.addEventListener("click", (event) => this.#skip(event));
@@ -51,16 +50,14 @@ class Page {
     this.#host.focus();
   }
 
-  /** @param {boolean} [anew] though the address has not changed */
-  async show(anew = false) {
+  /** Mount the view of the address. */
+  async show() {
     const route = parse();
     const view = VIEWS[route.view];
     if (!view) {
       location.replace(href("timeline"));
       return;
     }
-    if (!anew && this.#mounted === location.hash) return;
-    this.#mounted = location.hash;
     this.#turn += 1;
     const turn = this.#turn;
     this.#leave();
@@ -78,14 +75,14 @@ class Page {
       else leave();
     } catch (error) {
       if (turn !== this.#turn) return;
-      put(this.#host, failure(error, () => this.show(true)));
+      put(this.#host, failure(error, () => this.show()));
       if (mayPass(error)) this.#comeBack(turn, (error.retryAfter ?? 0) * 1000 + COME_BACK_MS);
     }
   }
 
   /** A service that starts or restarts answers soon. @param {number} turn @param {number} ms */
   #comeBack(turn, ms) {
-    const timer = setTimeout(() => { if (turn === this.#turn) this.show(true); }, ms);
+    const timer = setTimeout(() => { if (turn === this.#turn) this.show(); }, ms);
     this.#leave = () => clearTimeout(timer);
   }
 
