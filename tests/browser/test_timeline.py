@@ -197,6 +197,19 @@ def test_too_many_events_are_cut_at_their_older_end(visit: Visit) -> None:
     assert abs(cut_at - oldest * 1000) < 2000
 
 
+def test_a_chart_library_that_did_not_load_is_asked_for_again(
+    context: BrowserContext, server: Running, client: httpx.Client, sound: Sound
+) -> None:
+    post(client, sound, "undrawn")
+    with Visit.begin(context, server.url) as visit:
+        visit.page.route("**/plotly.min.js", lambda route: route.abort(), times=1)
+        visit.go("timeline?source=undrawn")
+        visit.drawn(".lanes-plot")
+        expect(visit.page.locator(".lanes-overlay")).to_be_empty()
+        visit.expect_refusals()
+        visit.assert_no_complaints()
+
+
 def test_what_has_passed_is_let_go_and_asked_for_again(
     launch: LaunchBrowser, server: Running, client: httpx.Client, sound: Sound
 ) -> None:

@@ -169,7 +169,7 @@ class TimelineView {
     const window = this.window(now);
     const events = [...this.feed.events.values()];
     this.meet(events);
-    this.chart.draw(this.labels, events, window, now).catch((error) => { this.undrawn = error; });
+    this.chart.draw(this.labels, events, window, now).then(() => { this.undrawn = null; }, (error) => { this.undrawn = error; });
     const { colours } = this.look();
     put(this.gutter, ...this.labels.map((label) => {
       const { count, seconds } = tally(events.filter((event) => event.label === label.code), window.since, window.until);
