@@ -204,3 +204,24 @@ def test_speech_shows_within_three_seconds(launch: LaunchBrowser, tmp_path: Path
         page.get_by_role("button", name="Stop").click()
         expect(page.locator(".feed-state")).to_have_text("Not listening")
         visit.assert_no_complaints()
+
+
+def test_the_silence_of_a_long_break_is_not_kept(visit: Visit) -> None:
+    visit.go("status")
+    frames, first, events = visit.page.evaluate(
+        """async () => {
+          const { Live } = await import("/dashboard/analyse/live.js");
+          const live = new Live();
+          const curve = Array(60).fill(0.1);
+          const [localization, presence] = [{ b: curve }, { b: curve }];
+          for (const recorded_at of ["2026-01-01T00:00:00Z", "2026-01-01T02:00:00Z"]) {
+            live.take({ type: "ready", recorded_at });
+            live.take({ type: "event", session: recorded_at, id: 1, label: "b", onset: 0, offset: 1 });
+            live.take({ type: "frames", first: 0.016, hop: 0.016, attention: curve, localization, presence });
+          }
+          const recording = live.recording();
+          return [recording.presence.get("b").length, recording.grid.first, recording.events.length];
+        }"""
+    )
+    assert (frames, events) == (60, 1)
+    assert first == pytest.approx(7200.016)

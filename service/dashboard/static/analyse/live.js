@@ -61,6 +61,12 @@ export class Live {
   #begin(startedAt) {
     this.#origin ??= startedAt;
     this.#shift = (startedAt - this.#origin) / 1000;
+    // After a long break nothing of before is shown, and the silence between would fill the memory.
+    if (this.#shift - this.until > KEEP_S) {
+      this.#first = null;
+      this.#curves.clear();
+      this.#events.clear();
+    }
     // What an interrupted line left open was heard up to its end.
     for (const event of this.#events.values()) if (event.open) Object.assign(event, { open: false, offset: Math.max(event.offset, this.until) });
   }
