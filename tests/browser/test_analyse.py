@@ -9,20 +9,20 @@ from tests.browser.conftest import SPEECH, WEIGHTS, Sound, real
 from tests.browser.visit import Visit
 from tests.service.api.serving import running, settings_for
 
-DROP = """([bytes, name]) => {
+DROP = """([bytes, names, selector]) => {
   const data = new DataTransfer();
   const content = Uint8Array.from(atob(bytes), (character) => character.charCodeAt(0));
-  data.items.add(new File([content], name));
-  const target = document.querySelector(".drop");
+  for (const name of names) data.items.add(new File([content], name));
+  const target = document.querySelector(selector);
   for (const type of ["dragover", "drop"]) {
     target.dispatchEvent(new DragEvent(type, { bubbles: true, cancelable: true, dataTransfer: data }));
   }
 }"""
 
 
-def drop(visit: Visit, content: bytes, name: str = "sound.wav") -> None:
+def drop(visit: Visit, content: bytes, *names: str, on: str = ".drop") -> None:
     visit.wait_for(".drop")
-    visit.page.evaluate(DROP, [base64.b64encode(content).decode(), name])
+    visit.page.evaluate(DROP, [base64.b64encode(content).decode(), names or ["sound.wav"], on])
 
 
 def test_a_dropped_recording_shows_its_events(visit: Visit, client: httpx.Client, sound: Sound) -> None:
@@ -43,6 +43,15 @@ def test_a_dropped_recording_shows_its_events(visit: Visit, client: httpx.Client
     audio = visit.wait_for("audio")
     visit.page.wait_for_function("document.querySelector('audio').readyState > 0")
     assert abs(audio.evaluate("(it) => it.duration") - sound.seconds) < 0.1
+
+
+def test_of_several_recordings_dropped_at_once_none_is_sent(visit: Visit, sound: Sound) -> None:
+    requests: list[str] = []
+    visit.page.on("request", lambda request: requests.append(request.url))
+    visit.go("analyse?source=several")
+    drop(visit, sound.path.read_bytes(), "one.wav", "two.wav", "three.wav")
+    expect(visit.page.locator(".progress")).to_contain_text("These were 3 files")
+    assert not [url for url in requests if "/tag" in url]
 
 
 @real

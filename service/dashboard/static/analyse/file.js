@@ -3,7 +3,7 @@
 import { ApiError } from "../core/api.js";
 import { h, put } from "../core/dom.js";
 import { size, span } from "../core/format.js";
-import { failure } from "../core/notice.js";
+import { blank, failure } from "../core/notice.js";
 import { href } from "../core/route.js";
 import { read, resolution } from "../recording/document.js";
 import { sourceField } from "./source.js";
@@ -55,6 +55,10 @@ export class FileForm {
     try {
       if (!this.source.check()) return;
       const wire = await this.#send(file, signal);
+    if (files.length > 1) {
+      put(this.progress, blank("One recording at a time", `These were ${files.length} files; none was sent.`));
+      return;
+    }
       signal.throwIfAborted();
       const id = wire.id ?? `unkept-${Date.now()}`;
       remember(this.context.analyses, id, read(wire, file));
