@@ -45,6 +45,12 @@ def test_a_dropped_recording_shows_its_events(visit: Visit, client: httpx.Client
     assert abs(audio.evaluate("(it) => it.duration") - sound.seconds) < 0.1
 
 
+def test_a_recording_dropped_beside_the_frame_is_taken_too(visit: Visit, sound: Sound) -> None:
+    visit.go("analyse?source=beside")
+    drop(visit, sound.path.read_bytes(), on="header")
+    visit.drawn(".traces-plot")
+
+
 def test_of_several_recordings_dropped_at_once_none_is_sent(visit: Visit, sound: Sound) -> None:
     requests: list[str] = []
     visit.page.on("request", lambda request: requests.append(request.url))

@@ -11,6 +11,7 @@ import { lengthOf, send } from "./upload.js";
 
 export class FileForm {
   #stop = new AbortController();
+  #left = new AbortController();
 
   /** @param {import("../main.js").Context} context @param {import("../core/route.js").Route} route */
   constructor(context, route) {
@@ -29,20 +30,23 @@ export class FileForm {
   }
 
   stop() {
+    this.#left.abort();
     this.#stop.abort();
   }
 
+  /** On the whole page: beside the frame, a browser would open the file in the page's place. */
   #listen() {
+    const { signal } = this.#left;
     const over = (/** @type {boolean} */ is) => (/** @type {DragEvent} */ event) => {
       event.preventDefault();
       this.drop.classList.toggle("over", is);
     };
-    this.element.addEventListener("dragover", over(true));
-    this.element.addEventListener("dragleave", over(false));
-    this.element.addEventListener("drop", (event) => {
+    document.addEventListener("dragover", over(true), { signal });
+    document.addEventListener("dragleave", over(false), { signal });
+    document.addEventListener("drop", (event) => {
       over(false)(event);
       this.#take(event.dataTransfer?.files ?? null);
-    });
+    }, { signal });
   }
 
   /** @param {FileList | null} files */
@@ -51,14 +55,14 @@ export class FileForm {
     if (!file) return;
     this.#stop.abort();
     this.#stop = new AbortController();
-    const { signal } = this.#stop;
-    try {
-      if (!this.source.check()) return;
-      const wire = await this.#send(file, signal);
     if (files.length > 1) {
       put(this.progress, blank("One recording at a time", `These were ${files.length} files; none was sent.`));
       return;
     }
+    const { signal } = this.#stop;
+    try {
+      if (!this.source.check()) return;
+      const wire = await this.#send(file, signal);
       signal.throwIfAborted();
       const id = wire.id ?? `unkept-${Date.now()}`;
       remember(this.context.analyses, id, read(wire, file));
