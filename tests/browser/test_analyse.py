@@ -60,6 +60,19 @@ def test_of_several_recordings_dropped_at_once_none_is_sent(visit: Visit, sound:
     assert not [url for url in requests if "/tag" in url]
 
 
+def test_a_dropped_folder_is_told_from_a_service_that_is_away(visit: Visit, tmp_path: Path) -> None:
+    visit.go("analyse?source=folder")
+    box = visit.wait_for(".drop").bounding_box()
+    assert box is not None
+    session = visit.page.context.new_cdp_session(visit.page)
+    data = {"items": [], "files": [str(tmp_path)], "dragOperationsMask": 1}
+    for kind in ("dragEnter", "dragOver", "drop"):
+        place = {"type": kind, "x": box["x"] + 20, "y": box["y"] + 20, "data": data}
+        session.send("Input.dispatchDragEvent", place)
+    expect(visit.page.get_by_role("alert")).to_contain_text("It is a folder")
+    visit.complaints.clear()  # the browser's own, of what it could not read
+
+
 @real
 def test_a_dropped_real_recording_shows_what_is_said(context: BrowserContext, tmp_path: Path) -> None:
     recording = sorted(SPEECH.glob("*.ogg"))[3]

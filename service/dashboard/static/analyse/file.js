@@ -79,6 +79,8 @@ export class FileForm {
     const bar = h("progress", { max: 1, value: 0, "aria-label": `Sending ${file.name}` });
     const text = h("p", { class: "num" }, `Reading ${file.name}`);
     put(this.progress, text, bar, h("button", { type: "button", onclick: () => { this.#stop.abort(); put(this.progress); } }, "Cancel"));
+    // Sending a folder, or a file that is gone, would fail as if the service were away.
+    await file.slice(0, 1).arrayBuffer().catch(() => { throw Object.assign(new Error("It is a folder, or no longer where it was."), { title: "Not a file that can be read" }); });
     const seconds = await lengthOf(file);
     const about = `${file.name}, ${size(file.size)}${seconds === null ? "" : `, ${span(seconds)}`}`;
     return send(this.context.api, file, {
