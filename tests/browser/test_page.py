@@ -268,6 +268,22 @@ def test_a_service_that_still_starts_is_waited_for(visit: Visit) -> None:
     visit.expect_refusals()
 
 
+def test_a_quota_that_is_used_up_for_a_moment_is_waited_for(visit: Visit) -> None:
+    refusals = iter([{"title": "Quota used up", "status": 429, "detail": "again in 0.4 s"}])
+
+    def answer(route: Route) -> None:
+        problem = next(refusals, None)
+        if problem is None:
+            route.continue_()
+        else:
+            route.fulfill(status=429, headers={"Retry-After": "1"}, body=json.dumps(problem))
+
+    visit.page.route("**/metrics", answer)
+    visit.page.reload()
+    expect(visit.page.locator(".gauges")).to_contain_text("windows/s")
+    visit.expect_refusals()
+
+
 def test_stored_text_is_only_ever_text(visit: Visit) -> None:
     visit.go("timeline?source=%3Cimg%20src%3Dx%20onerror%3Dalert(1)%3E")
     expect(visit.page.locator("main")).to_contain_text("Invalid request")

@@ -1,6 +1,6 @@
 /** The frame: one model card, one view at a time, chosen by the address. */
 
-import { Api, ApiError } from "./core/api.js";
+import { Api, mayPass } from "./core/api.js";
 import { h, put } from "./core/dom.js";
 import { failure, loading } from "./core/notice.js";
 import { href, parse } from "./core/route.js";
@@ -96,9 +96,6 @@ class Page {
     }
   }
 }
-
-/** @param {unknown} error @returns {error is ApiError} */
-const mayPass = (error) => error instanceof ApiError && (error.status === 0 || error.status === 503);
 
 /** @param {Theme} theme */
 function themeButton(theme) {

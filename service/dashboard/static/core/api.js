@@ -25,6 +25,12 @@ export class ApiError extends Error {
   }
 }
 
+/** Whether what is refused now may be answered later: away, overloaded, a quota used up. @param {unknown} error @returns {error is ApiError} */
+export const mayPass = (error) => error instanceof ApiError && [0, 429, 503].includes(error.status);
+
+// A view asks several things at once, more than a small quota lets through in a second.
+const PATIENCE_S = 10;
+
 export class Api {
   keys = new Keys();
   // Relative to the page, so that it works behind a proxy that serves it below a path.
@@ -42,7 +48,8 @@ export class Api {
   }
 
   /**
-   * An answer whatever its status, the key sent with it; asks for a key where one is missing or wrong.
+   * An answer whatever its status, the key sent with it; asks for a key where one is missing or wrong, and waits
+   * for its turn where the key's quota is used up for a moment.
    *
    * @param {string | URL} url
    * @param {RequestInit} [init]
@@ -58,6 +65,7 @@ export class Api {
         if (init.signal?.aborted) throw error;
         throw ApiError.unreachable();
       }
+      if (await soon(answer)) continue;
       if (!(await this.#mayRetry(answer.status, sent))) return answer;
     }
   }
@@ -95,6 +103,14 @@ export class Api {
 /** @param {Response} answer @returns {Promise<ApiError>} */
 export async function refusal(answer) {
   return new ApiError(answer.status, problemOf(await answer.text().catch(() => "")));
+}
+
+/** Whether it will be otherwise within our patience; then that time has passed. @param {Response} answer */
+async function soon(answer) {
+  const seconds = Number(answer.headers.get("Retry-After"));
+  if (answer.status !== 429 || !(seconds > 0 && seconds <= PATIENCE_S)) return false;
+  await new Promise((done) => { setTimeout(done, 1000 * seconds); });
+  return true;
 }
 
 /** A problem document, or what can be said without one. @param {string} text @returns {Problem} */
