@@ -97,3 +97,20 @@ def test_without_a_key_the_page_says_so_and_can_be_asked_again(
         expect(visit.page.get_by_role("alert")).to_be_visible()
         visit.expect_refusals()
         visit.assert_no_complaints()
+
+
+def test_who_has_no_other_key_is_asked_for_one_once(context: BrowserContext, locked: Running) -> None:
+    with Visit.begin(context, locked.url) as visit:
+        for view, shown in (("status", ".gauge"), ("timeline", ".blank")):
+            visit.go(view)
+            visit.page.evaluate("(key) => sessionStorage.setItem('attloc.key', key)", KEY)
+            visit.page.route("**/sources", lambda route: route.fulfill(json={"sources": []}))
+            visit.page.reload()
+            visit.wait_for(shown)
+            visit.page.unroute_all()
+            visit.page.evaluate("() => sessionStorage.setItem('attloc.key', 'taken-away')")
+            visit.page.get_by_role("button", name="Cancel").click()
+            expect(visit.page.get_by_role("alert")).to_contain_text("not one of this service's")
+            expect(visit.page.get_by_role("dialog")).to_have_count(0)
+        visit.expect_refusals()
+        visit.assert_no_complaints()

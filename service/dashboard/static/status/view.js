@@ -1,7 +1,9 @@
 /** The status view: how the service fares, and what it says of its model. */
 
+import { ApiError, refusal } from "../core/api.js";
 import { h, put, swatch } from "../core/dom.js";
 import { counted, span, trimmed } from "../core/format.js";
+import { failure } from "../core/notice.js";
 import { palette } from "../core/palette.js";
 import { nested } from "./nested.js";
 import { parse, total } from "./metrics.js";
@@ -21,7 +23,13 @@ export async function mount(host, context) {
   let left = false;
   // Each after the one before: a service that is slow to answer is not asked ever more.
   const show = async () => {
-    if (!document.hidden) put(gauges, ...(await readings.take()).map(gauge));
+    try {
+      if (!document.hidden) put(gauges, ...(await readings.take()).map(gauge));
+    } catch (error) {
+      // Whoever has no other key is not asked for one again and again.
+      put(gauges, failure(error, show));
+      return;
+    }
     if (!left) timer = window.setTimeout(show, EVERY_MS);
   };
   await show();
@@ -56,9 +64,11 @@ class Readings {
     let samples;
     try {
       const [readiness, metrics] = await Promise.all([api.fetch(api.url("health/ready")), api.fetch(api.url("metrics"), { headers: { Accept: "text/plain" } })]);
+      if (metrics.status === 401 || metrics.status === 403) throw await refusal(metrics);
       ready = (await readiness.json()).status ?? "unknown";
       samples = metrics.ok ? parse(await metrics.text()) : null;
     } catch (error) {
+      if (error instanceof ApiError && error.status > 0) throw error;
       return [{ name: "State", value: "unreachable", note: error instanceof Error ? error.message : "", state: "bad" }];
     }
     const state = /** @type {const} */ (ready === "ready" ? "good" : "bad");

@@ -169,6 +169,8 @@ export class Feed extends EventTarget {
         this.#become("polling");
         this.#changed();
         if (page.more) continue;
+      } else if (answer.status === 401 || answer.status === 403) {
+        throw await refusal(answer);
       } else if (answer.status !== 304) {
         this.#become("waiting");
       }

@@ -1,5 +1,6 @@
 /** The timeline view: a source, a window on its clock, what was heard in it. */
 
+import { mayPass } from "../core/api.js";
 import { ago, moment, span } from "../core/format.js";
 import { debounced, h, put, swatch } from "../core/dom.js";
 import { blank, failure, loading } from "../core/notice.js";
@@ -39,7 +40,7 @@ export async function mount(host, context, route) {
     put(host, blank("Nothing has been heard yet",
       "Post a recording to the service, or analyse one here; what is heard in it appears on this page.",
       h("p", {}, h("a", { class: "button strong", href: href("analyse") }, "Analyse a recording"))));
-    return waitForSources(context, () => context.reload());
+    return waitForSources(host, context);
   }
   const known = sources.find((each) => each.source === source) ?? { source };
   const view = new TimelineView(host, context, known, sources, fromRoute(route.params));
@@ -237,11 +238,21 @@ class TimelineView {
   }
 }
 
-/** @param {Context} context @param {() => void} found */
-function waitForSources(context, found) {
-  const timer = setInterval(async () => {
-    const { sources } = await context.api.get("sources").catch(() => ({ sources: [] }));
-    if (sources.length > 0) found();
-  }, 3000);
-  return () => clearInterval(timer);
+/** @param {HTMLElement} host @param {Context} context */
+function waitForSources(host, context) {
+  let timer = 0;
+  const wait = () => { if (host.isConnected) timer = window.setTimeout(look, 3000); };
+  const look = async () => {
+    try {
+      const { sources } = await context.api.get("sources");
+      if (sources.length > 0 && host.isConnected) context.reload();
+      else wait();
+    } catch (error) {
+      if (mayPass(error)) wait();
+      // Whoever has no other key is not asked for one again and again.
+      else put(host, failure(error, context.reload));
+    }
+  };
+  wait();
+  return () => clearTimeout(timer);
 }
