@@ -284,6 +284,16 @@ def test_a_quota_that_is_used_up_for_a_moment_is_waited_for(visit: Visit) -> Non
     visit.expect_refusals()
 
 
+def test_an_answer_that_is_not_the_services_is_told_from_one(visit: Visit) -> None:
+    page = "<!doctype html><title>Sign in</title>"
+    visit.page.route("**/model", lambda route: route.fulfill(content_type="text/html", body=page))
+    visit.page.reload()
+    expect(visit.page.get_by_role("alert")).to_contain_text("answered in its place")
+    visit.page.unroute_all()
+    visit.page.get_by_role("button", name="Try again").click()
+    visit.wait_for(".card")
+
+
 def test_stored_text_is_only_ever_text(visit: Visit) -> None:
     visit.go("timeline?source=%3Cimg%20src%3Dx%20onerror%3Dalert(1)%3E")
     expect(visit.page.locator("main")).to_contain_text("Invalid request")

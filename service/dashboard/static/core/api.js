@@ -80,7 +80,12 @@ export class Api {
   async get(path, params = {}, init = {}) {
     const answer = await this.fetch(this.url(path, params), init);
     if (!answer.ok) throw await refusal(answer);
-    return answer.json();
+    const text = await answer.text().catch(() => { throw ApiError.unreachable(); });
+    try {
+      return JSON.parse(text);
+    } catch {
+      throw new ApiError(answer.status, { title: "A foreign answer", ...problemOf(text) });
+    }
   }
 
   /**
@@ -100,17 +105,17 @@ export class Api {
   }
 }
 
-/** @param {Response} answer @returns {Promise<ApiError>} */
-export async function refusal(answer) {
-  return new ApiError(answer.status, problemOf(await answer.text().catch(() => "")));
-}
-
 /** Whether it will be otherwise within our patience; then that time has passed. @param {Response} answer */
 async function soon(answer) {
   const seconds = Number(answer.headers.get("Retry-After"));
   if (answer.status !== 429 || !(seconds > 0 && seconds <= PATIENCE_S)) return false;
   await new Promise((done) => { setTimeout(done, 1000 * seconds); });
   return true;
+}
+
+/** @param {Response} answer @returns {Promise<ApiError>} */
+export async function refusal(answer) {
+  return new ApiError(answer.status, problemOf(await answer.text().catch(() => "")));
 }
 
 /** A problem document, or what can be said without one. @param {string} text @returns {Problem} */
