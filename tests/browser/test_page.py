@@ -104,6 +104,8 @@ def test_the_link_of_a_view_leads_to_it_though_it_was_there_before(
     expect(visit.page.locator(".feed-state")).to_have_text("Not following")
     visit.page.get_by_role("link", name="Timeline", exact=True).click()
     expect(visit.page.locator(".feed-state")).to_have_text("Live")
+    visit.go("timeline?source=")
+    visit.drawn(".lanes-plot")
 
 
 # As in a browser that is told to block what sites keep.

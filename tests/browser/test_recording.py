@@ -30,6 +30,12 @@ def events_at(client: httpx.Client, recording: Document, threshold: float) -> li
     return [event for event in found if event["label"] == "b"]
 
 
+def test_a_moment_that_is_none_is_passed_over(visit: Visit, recording: Document) -> None:
+    visit.go(f"recording/{recording['id']}?at=soon")
+    visit.drawn(".traces-plot")
+    expect(visit.page.locator(".cursor")).to_be_hidden()
+
+
 def test_a_slider_changes_the_events_at_once(visit: Visit, client: httpx.Client, recording: Document) -> None:
     visit.go(f"recording/{recording['id']}")
     visit.drawn(".traces-plot")

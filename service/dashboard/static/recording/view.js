@@ -156,7 +156,7 @@ class RecordingView {
   /** Coming from an event of the timeline: the cursor stands at its onset. */
   goToMoment() {
     const at = (Number(this.route.params.get("at")) - this.recording.recordedAt) / 1000;
-    if (at < 0 || at > this.recording.duration) return;
+    if (!(at >= 0 && at <= this.recording.duration)) return;
     this.chart.moveCursor(at);
     // In an hour a second is nothing: what was clicked shall be seen.
     if (this.recording.duration > 2 * AROUND_S) this.show([at - AROUND_S / 3, at + (2 * AROUND_S) / 3]);

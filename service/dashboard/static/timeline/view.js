@@ -34,8 +34,7 @@ const STATES = {
 export async function mount(host, context, route) {
   put(host, loading("Asking for sources"));
   const { sources } = /** @type {{sources: Source[]}} */ (await context.api.get("sources"));
-  const asked = route.params.get("source");
-  const source = asked ?? sources[0]?.source;
+  const source = route.params.get("source") || sources[0]?.source;
   if (!source) {
     put(host, blank("Nothing has been heard yet",
       "Post a recording to the service, or analyse one here; what is heard in it appears on this page.",
