@@ -199,7 +199,8 @@ class TimelineView {
     if (this.state.textContent !== STATES[state]) this.state.textContent = STATES[state];
     this.toolbar.show(this.view);
     const last = events.reduce((latest, event) => Math.max(latest, event.offset), this.heard);
-    this.title.textContent = last ? `Last heard ${ago(last)}` : "Nothing heard yet";
+    // A still window is not drawn anew: what it says of the present would stay.
+    this.title.textContent = last ? `Last heard ${this.view.end === null ? ago(last) : moment(last)}` : "Nothing heard yet";
     if (this.undrawn) this.cover("undrawn", () => failure(this.undrawn));
     else if (state === "failed") this.cover("failed", () => failure(this.feed.error, () => this.open()));
     else if (state === "loading" && this.feed.events.size === 0) this.cover("loading", () => loading("Loading events"));
