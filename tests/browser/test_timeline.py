@@ -212,6 +212,26 @@ def test_a_chart_library_that_did_not_load_is_asked_for_again(
         visit.assert_no_complaints()
 
 
+LISTED = """async () => {
+  const { Log } = await import("/dashboard/timeline/log.js");
+  window.log ??= new Log();
+  const onset = Date.parse("2026-11-27T23:59:00");
+  const event = { id: "1", seq: 1, recordingId: "r", label: "p", name: "p", onset, offset: onset + 500 };
+  window.log.show([{ ...event, confidence: 1 }], new Map());
+  return window.log.element.querySelector("time").textContent;
+}"""
+
+
+def test_after_midnight_the_list_tells_the_day(launch: LaunchBrowser, server: Running) -> None:
+    # A clock is that of all tabs of a browser.
+    with launch() as apart, Visit.begin(apart, server.url) as visit:
+        visit.page.clock.set_fixed_time("2026-11-27T23:59:59")
+        visit.go("status")
+        assert visit.page.evaluate(LISTED) == "23:59:00"
+        visit.page.clock.set_fixed_time("2026-11-28T00:00:01")
+        assert visit.page.evaluate(LISTED) == "Nov 27, 23:59:00"
+
+
 def test_what_has_passed_is_let_go_and_asked_for_again(
     launch: LaunchBrowser, server: Running, client: httpx.Client, sound: Sound
 ) -> None:

@@ -25,7 +25,8 @@ export class Log {
   show(events, colours) {
     this.#tell(events.length);
     const latest = [...events].sort((a, b) => b.onset - a.onset).slice(0, MOST_ROWS);
-    const shown = JSON.stringify([latest.map((event) => [event.id, event.seq]), [...colours.values()]]);
+    // Times of today are written without the day, until midnight.
+    const shown = JSON.stringify([latest.map((event) => [event.id, event.seq]), [...colours.values()], new Date().toDateString()]);
     // Left alone while nothing changes: a person may be reading it, or have the focus in it.
     if (shown === this.#shown) return;
     this.#shown = shown;
