@@ -23,6 +23,14 @@ GREETING = """async () => {
   return type;
 }"""
 
+# The same, until it ends.
+LISTENING = """async () => {
+  const { Api } = await import("/dashboard/core/api.js");
+  const { Socket } = await import("/dashboard/analyse/socket.js");
+  window.line = new Socket(new Api(), { source: "locked", sample_rate: 16000, store: false });
+  window.line.open();
+}"""
+
 
 @pytest.fixture(scope="module")
 def locked(graph: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
@@ -114,3 +122,21 @@ def test_who_has_no_other_key_is_asked_for_one_once(context: BrowserContext, loc
             expect(visit.page.get_by_role("dialog")).to_have_count(0)
         visit.expect_refusals()
         visit.assert_no_complaints()
+
+
+def test_live_sound_asks_for_another_key_or_ends(context: BrowserContext, locked: Running) -> None:
+    with Visit.begin(context, locked.url) as visit:
+        visit.go("analyse")
+        visit.page.evaluate("(key) => sessionStorage.setItem('attloc.key', key)", KEY)
+        visit.page.reload()
+        visit.wait_for(".drop")
+        visit.page.evaluate("() => sessionStorage.setItem('attloc.key', 'taken-away')")
+        visit.page.evaluate(LISTENING)
+        visit.page.get_by_role("button", name="Cancel").click()
+        visit.page.wait_for_function("() => line.state === 'closed'")
+        assert visit.page.evaluate("() => line.error.status") == 403
+        visit.page.evaluate(LISTENING)
+        visit.page.get_by_label("Key", exact=True).fill(KEY)
+        visit.page.get_by_role("button", name="Use this key").click()
+        visit.page.wait_for_function("() => line.state === 'open'")
+        visit.page.evaluate("() => line.abandon()")

@@ -141,6 +141,10 @@ export class MicrophoneForm {
     else if (state === "connecting") this.#say("loading", "Connecting");
     else {
       this.#say("still", "Not listening");
+      if (socket.error) {
+        this.#silence();
+        put(this.trouble, failure(socket.error));
+      }
       if (handshake.store) this.trouble.append(h("p", {}, h("a", { href: href("timeline", "", { source: handshake.source }) }, `Timeline of ${handshake.source}`)));
     }
   }

@@ -8,6 +8,8 @@
  * @typedef {{source: string, sample_rate: number, store: boolean}} Handshake
  */
 
+import { mayPass } from "../core/api.js";
+
 const PROTOCOL = "attloc";
 // A browser cannot send headers with a WebSocket: the key goes as a subprotocol.
 const KEY_PROTOCOL = "attloc.key.";
@@ -30,6 +32,8 @@ export class Socket extends EventTarget {
   state = "connecting";
   /** Why the last line ended, if the service said. */
   reason = "";
+  /** Why there will be no other line. @type {unknown} */
+  error = null;
 
   /** @param {import("../core/api.js").Api} api @param {Handshake} handshake */
   constructor(api, handshake) {
@@ -100,14 +104,27 @@ export class Socket extends EventTarget {
   }
 
   /** @param {CloseEvent} event */
-  #lost(event) {
+  async #lost(event) {
     if (this.#ended) {
       this.abandon();
       return;
     }
-    // Before it was accepted a refusal cannot be read; the service is away, starting, or has enough of streams.
-    if (event.code === 1006 && this.state === "connecting") this.reason = "The service takes no live sound now.";
-    this.#again();
+    if (event.code === 1006 && this.state === "connecting") {
+      this.reason = "The service takes no live sound now.";
+      await this.#ask();
+    }
+    if (!this.#ended) this.#again();
+  }
+
+  /** A line's refusal cannot be read. A request is told whether it was the key, and asks for another. */
+  async #ask() {
+    try {
+      await this.api.get("model");
+    } catch (error) {
+      if (mayPass(error) || this.#ended) return;
+      this.error = error;
+      this.abandon();
+    }
   }
 
   #again() {
