@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import soundfile
 import soxr
-from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from model_export.data.array_file import new_array
 from model_export.data.mixture_set import FULL_SCALE, begin_set, shares_text, write_manifest
 from model_export.data.shards import ShardMember
 from service.engine.errors import AttLocError
@@ -109,12 +109,13 @@ def write_set(
 
     Raises:
         RecordingError: `load_chunk` refuses a recording, or there is none.
+        OSError: the disk has no room.
     """
     if not chunks:
         raise RecordingError(f"nothing to write into {out}: no chunk")
     begin_set(out)
     shape = (len(chunks), round(seconds * sample_rate))
-    waveforms = open_memmap(out / "waveforms.npy", mode="w+", dtype=np.int16, shape=shape)
+    waveforms = new_array(out / "waveforms.npy", np.int16, shape)
     for row, chunk in enumerate(tqdm(chunks, out.name, unit="chunk", disable=None)):
         scaled = load_chunk(chunk.path, chunk.start_s, seconds, sample_rate) * FULL_SCALE
         waveforms[row] = scaled.round().clip(-FULL_SCALE, FULL_SCALE - 1)

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import numpy as np
 import soundfile
-from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from model_export.data.array_file import new_array
 from model_export.data.table import read_rows
 from service.engine.errors import AttLocError
 
@@ -240,7 +240,7 @@ def decode(corpus: Corpus, cache: Path) -> Path:
     lengths = [_frames(source.path) for source in tqdm(corpus.sources, "measure", unit="file")]
     bounds = np.concatenate([[0], np.cumsum(lengths)])
     partial = path.with_suffix(".partial.npy")
-    samples = open_memmap(partial, mode="w+", dtype=np.int16, shape=(int(bounds[-1]),))
+    samples = new_array(partial, np.int16, (int(bounds[-1]),))
     for i, source in enumerate(tqdm(corpus.sources, "decode", unit="file")):
         with open_audio(source.path) as file:
             samples[bounds[i] : bounds[i + 1]] = file.read(dtype="int16")

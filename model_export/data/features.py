@@ -8,12 +8,12 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 from tqdm import tqdm
 
+from model_export.data.array_file import new_array
 from model_export.data.mixture_set import WeakSet
 from model_export.frontend import FrontEnd
 
@@ -45,7 +45,7 @@ def cached_features(chunks: WeakSet, frontend: FrontEnd) -> Features:
             computed = frontend.compressed(block).numpy()
         if features is None:
             shape = (len(chunks), *computed.shape[1:])
-            features = open_memmap(partial, mode="w+", dtype=precision, shape=shape)
+            features = new_array(partial, precision, shape)
         features[start : start + BLOCK] = computed
     if features is None:
         raise ValueError(f"{chunks.path} holds no chunk")

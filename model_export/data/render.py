@@ -13,6 +13,7 @@ import typer
 from numpy.lib.format import open_memmap
 from tqdm import tqdm
 
+from model_export.data.array_file import new_array
 from model_export.data.corpus import AudioBank, decode, read_corpus
 from model_export.data.labels import TAGS
 from model_export.data.mixture_set import Truth, begin_set, write_tables
@@ -71,7 +72,7 @@ def render(job: RenderJob, out: Path, workers: int) -> dict[str, Any]:
     """
     job.mixer()  # fills the cache before the workers ask for it
     begin_set(out)
-    open_memmap(out / "waveforms.npy", mode="w+", dtype=np.int16, shape=(job.count, SAMPLES)).flush()
+    new_array(out / "waveforms.npy", np.int16, (job.count, SAMPLES)).flush()
     shards = [(job, out, range(i, min(i + SHARD, job.count))) for i in range(0, job.count, SHARD)]
     mixtures: list[Mixture] = []
     with (
