@@ -19,6 +19,7 @@ from model_export.data.shards import ShardMember
 from service.engine.errors import AttLocError
 
 SEPARATOR = ";"
+_UNKNOWN_FRAMES = 1 << 62  # libsndfile's word for an unknown length is near 2^63
 
 
 class RecordingError(AttLocError):
@@ -42,6 +43,13 @@ class LabelledChunk:
     shares: Mapping[str, float] | None = None
 
 
+class _Forward(soundfile.SoundFile):  # type: ignore[misc]
+    """After each read the base class seeks, which a FLAC of unknown length cannot at its end."""
+
+    def seekable(self) -> bool:
+        return False
+
+
 def open_sound(path: Path | ShardMember) -> soundfile.SoundFile:
     """Open a recording.
 
@@ -49,13 +57,31 @@ def open_sound(path: Path | ShardMember) -> soundfile.SoundFile:
         RecordingError: it cannot be read, or is empty: labelled silence would be learned from.
     """
     try:
-        sound = soundfile.SoundFile(path.open() if isinstance(path, ShardMember) else path)
+        sound = _Forward(path.open() if isinstance(path, ShardMember) else path)
     except (OSError, soundfile.LibsndfileError) as error:
         raise RecordingError(f"cannot read the recording {path}: {error}") from error
     if not sound.frames:
         sound.close()
         raise RecordingError(f"the recording {path} holds no sample")
     return sound
+
+
+def duration_of(path: Path | ShardMember) -> float:
+    """Seconds of a recording, decoded to its end where it does not say, as a FLAC written into a pipe.
+
+    Raises:
+        RecordingError: it cannot be read, or is empty.
+    """
+    try:
+        with open_sound(path) as sound:
+            frames, second = sound.frames, sound.samplerate
+            if frames >= _UNKNOWN_FRAMES:
+                frames = 0
+                while read := len(sound.read(second, always_2d=True)):
+                    frames += read
+    except soundfile.LibsndfileError as error:
+        raise RecordingError(f"cannot read the recording {path}: {error}") from error
+    return float(frames / second)
 
 
 def load_chunk(

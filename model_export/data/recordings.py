@@ -15,7 +15,7 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
-from model_export.data.chunk_files import LabelledChunk, RecordingError, open_sound, write_set
+from model_export.data.chunk_files import LabelledChunk, RecordingError, duration_of, write_set
 from model_export.data.labels import CHIME_HOME
 from model_export.data.shards import ShardMember, codes_in, read_shard
 from model_export.data.table import read_rows
@@ -125,9 +125,7 @@ def chunks_of(files: Sequence[LabelledFile], seconds: float) -> list[LabelledChu
     """
     chunks = []
     for file in files:
-        with open_sound(file.path) as sound:
-            duration = sound.frames / sound.samplerate
-        count = max(1, int(duration / seconds + 0.5))
+        count = max(1, int(duration_of(file.path) / seconds + 0.5))
         chunks += [LabelledChunk(file.path, file.labels, number * seconds) for number in range(count)]
     return chunks
 

@@ -182,6 +182,20 @@ def test_a_recording_that_was_cut_off_is_named(table: Path, tmp_path: Path) -> N
         make_sets([table], tmp_path / "set", None, 0.0, 4.0, 16_000, 0)
 
 
+def test_a_flac_that_does_not_say_how_long_it_is_is_cut_to_its_end(table: Path, tmp_path: Path) -> None:
+    sound = np.random.default_rng(0).uniform(-0.5, 0.5, round(16_000 * 3.7))
+    soundfile.write(tmp_path / "piped.flac", sound, 16_000)
+    content = bytearray((tmp_path / "piped.flac").read_bytes())
+    content[21] &= 0xF0  # the last 36 bits of byte 18 to 25 are the number of samples, 0 where nobody knew
+    content[22:26] = bytes(4)
+    (tmp_path / "piped.flac").write_bytes(content)
+    table.write_text("file,labels\npiped.flac,dog\n")
+    chunks = chunks_of(read_table(table), seconds=1.0)
+    assert [chunk.start_s for chunk in chunks] == [0.0, 1.0, 2.0, 3.0]
+    loaded = [load_chunk(chunk.path, chunk.start_s, 1.0, 16_000) for chunk in chunks]
+    np.testing.assert_allclose(np.concatenate(loaded)[: len(sound)], sound, atol=1e-4)
+
+
 def test_a_vocabulary_names_no_code_that_cannot_be_written(tmp_path: Path) -> None:
     for code in ("", "dog;cat", "a=b"):
         (tmp_path / "vocabulary.csv").write_text(f"code,name\n{code},sound\n")
