@@ -18,7 +18,7 @@ import typer
 from model_export.data.chunk_files import LabelledChunk, RecordingError, duration_of, write_set
 from model_export.data.labels import CHIME_HOME
 from model_export.data.shards import ShardMember, codes_in, read_shard
-from model_export.data.table import read_rows
+from model_export.data.table import numbered_rows
 from service.engine.card import Label
 
 
@@ -42,7 +42,7 @@ def read_table(table: Path) -> list[LabelledFile]:
             a file does not exist.
     """
     files = []
-    for line, row in enumerate(_rows(table, "file,labels"), start=2):
+    for line, row in _rows(table, "file,labels"):
         path = table.parent / row["file"]
         if not path.is_file():
             raise TableError(f"{table}, line {line}: there is no file {path}")
@@ -89,7 +89,7 @@ def read_vocabulary(table: Path) -> list[Label]:
         TableError: it is not such a table.
     """
     labels = []
-    for line, row in enumerate(_rows(table, "code,name"), start=2):
+    for line, row in _rows(table, "code,name"):
         scored = (row.get("scored") or "yes").strip().lower()
         if scored not in ("yes", "no"):
             raise TableError(f"{table}, line {line}: scored is 'yes' or 'no', not {scored!r}")
@@ -102,16 +102,10 @@ def read_vocabulary(table: Path) -> list[Label]:
     return labels
 
 
-def _rows(table: Path, columns: str) -> list[dict[str, str]]:
-    rows: list[dict[Any, Any]] = list(read_rows(table, columns, TableError))
+def _rows(table: Path, columns: str) -> list[tuple[int, dict[str, str]]]:
+    rows = list(numbered_rows(table, columns, TableError))
     if not rows:
         raise TableError(f"{table} has no rows")
-    for line, row in enumerate(rows, start=2):
-        if None in row:
-            raise TableError(
-                f"{table}, line {line}: {row[None]} are beyond the columns of the header; put several codes "
-                "into one cell, separated by ';', and quote a cell that holds a comma"
-            )
     return rows
 
 

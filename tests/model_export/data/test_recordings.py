@@ -57,6 +57,7 @@ def test_a_table_is_read_in_order_with_either_separator(table: Path) -> None:
     ("text", "says"),
     [
         ("file,labels\nnone.wav,a\n", "line 2: there is no file"),
+        ("file,labels\n\n1.wav,a\n\nnone.wav,a\n", "line 5: there is no file"),
         ("file,tags\n1.wav,a\n", r"lacks the columns \['labels'\]"),
         ("file,labels\n", "has no rows"),
         ("file,labels\n1.wav,a=b\n", "a label code .* no '='"),
