@@ -196,8 +196,10 @@ def make_sets(
         "seed": seed,
     }
     more = {"table": names, "vocabulary": [asdict(label) for label in labels], "options": options}
-    for folder, of in parts.items():
-        write_set(folder, chunks_of(of, seconds), seconds, sample_rate, "own", more)
+    # All are looked at before the first is written, which may take hours and replaces what was there.
+    chunks = {folder: chunks_of(of, seconds) for folder, of in parts.items()}
+    for folder, cut in chunks.items():
+        write_set(folder, cut, seconds, sample_rate, "own", more)
     return list(parts)
 
 

@@ -154,6 +154,14 @@ def test_a_file_that_is_no_recording_is_named(table: Path, tmp_path: Path) -> No
         make_sets([table], tmp_path / "set", None, 0.0, 1.0, 16_000, 0)
 
 
+def test_no_set_is_written_where_a_recording_of_another_is_none(table: Path, tmp_path: Path) -> None:
+    _, later = held_back(read_table(table), 0.25, seed=0)
+    Path(str(later[-1].path)).write_text("hello")
+    with pytest.raises(RecordingError, match="cannot read the recording"):
+        make_sets([table], tmp_path / "set", None, 0.25, 1.0, 16_000, 0)
+    assert not (tmp_path / "set").exists()
+
+
 @pytest.mark.parametrize(
     ("samples", "says"),
     [
