@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from model_export.run.config import TrainConfig
+    from model_export.training.module import TaggerModule
     from service.engine.card import Label
 
 BEST, LAST = "best.ckpt", "last.ckpt"
@@ -66,6 +67,7 @@ def train(
             too small, training sets have chunks of different lengths, no label is scored, or a batch is not
             to be shared out evenly.
         ResumeError: the checkpoint to go on from is of another configuration or of other sets.
+        ConfigError: no network can be made of the configuration, or none that begins with another.
         BundleError: `start_from` is neither, lacks a layer, or has one of another size or another front-end.
     """
     import lightning
@@ -79,10 +81,9 @@ def train(
     from model_export.data.set_names import names_of
     from model_export.graph.starting_point import adopt, provenance, read_trained
     from model_export.models.gmm import GMM
-    from model_export.models.registry import build_frontend
     from model_export.run.checkpoint import BEGUN_KEY
+    from model_export.run.config import ConfigError
     from model_export.training.fit_gmm import fit_gmm
-    from model_export.training.module import TaggerModule
     from model_export.training.precision import fastest_precision
     from model_export.training.resuming import check_same_run
     from model_export.training.trainer import trainer_of
@@ -92,7 +93,6 @@ def train(
     torch.set_num_threads(config.threads)
     lightning.seed_everything(config.seed, verbose=False)
     codes = [label.code for label in config.labels]
-    frontend = build_frontend(config.frontend)
     sets = {path: read_weak_set(path) for path in [*train_sets, *validation_sets]}
     for chunks in sets.values():
         chunks.ensure_rate(config.frontend.sample_rate, "the front-end")
@@ -109,10 +109,9 @@ def train(
     resumed = resume and last.exists()
     if resumed:
         check_same_run(last, config, manifests)
-    features = {path: cached_features(chunks, frontend) for path, chunks in sets.items()}
+    # What may be wrong is looked for before features are computed, which of many chunks takes hours.
     targets = [sets[path].targets(codes, config.soft_labels) for path in train_sets]
-    training = FeatureSet([features[path] for path in train_sets], targets)
-    chunks_an_epoch = config.epoch_chunks or len(training)
+    chunks_an_epoch = config.epoch_chunks or sum(map(len, targets))
     if chunks_an_epoch < config.batch_size:
         raise MixtureSetError(
             f"{chunks_an_epoch} training chunks do not fill a batch of {config.batch_size}: "
@@ -126,6 +125,17 @@ def train(
     selecting = any(can_select(config.labels, of) for of in held_back)
     if lacking := what_lacks(config.labels, targets, held_back):
         rank_zero_only(typer.echo)(f"warning: {'; '.join(lacking)}", err=True)
+    shortest = min(chunks.waveforms.shape[1] for chunks in sets.values())
+    module = module_of(config, tuple(names[path] for path in validation_sets), manifests, shortest)
+    tagger = module.tagger
+    if start_from is not None:
+        if isinstance(tagger.network, GMM):
+            raise ConfigError("a gmm is fitted in one pass: there is nothing to begin with")
+        start = read_trained(start_from)
+        adopt(tagger, config, start, anew)
+        module.data[BEGUN_KEY] = provenance(start_from, start, anew)
+    features = {path: cached_features(chunks, tagger.frontend) for path, chunks in sets.items()}
+    training = FeatureSet([features[path] for path in train_sets], targets)
     data = ChunkData(
         training,
         [FeatureSet([features[path]], [of]) for path, of in zip(validation_sets, held_back, strict=True)],
@@ -134,18 +144,11 @@ def train(
         config.epoch_chunks,
         balancing(np.concatenate(targets), config.balance),
     )
-    module = TaggerModule(config, tuple(names[path] for path in validation_sets), manifests)
-    if isinstance(module.tagger.network, GMM):
-        fit_gmm(module, module.tagger.network, training, np.concatenate(targets), data, out / BEST, progress)
+    if isinstance(tagger.network, GMM):
+        fit_gmm(module, tagger.network, training, np.concatenate(targets), data, out / BEST, progress)
         return out / BEST
     if start_from is None:
-        module.tagger.frontend.standardize(
-            *statistics([features[path] for path in train_sets], config.standardize)
-        )
-    else:
-        start = read_trained(start_from)
-        adopt(module.tagger, config, start, anew)
-        module.data[BEGUN_KEY] = provenance(start_from, start, anew)
+        tagger.frontend.standardize(*statistics([features[path] for path in train_sets], config.standardize))
     trainer = trainer_of(
         config, out, precision, selecting=selecting, progress=progress, devices=devices, nodes=nodes
     )
@@ -155,6 +158,40 @@ def train(
             former.unlink(missing_ok=True)
     trainer.fit(module, data, ckpt_path=last if resumed else None)
     return out / BEST
+
+
+def module_of(
+    config: "TrainConfig", validation_names: tuple[str, ...], data: dict[str, Any], samples: int
+) -> "TaggerModule":
+    """The untrained module of a run, which has answered to silence.
+
+    Args:
+        config: the run.
+        validation_names: of the validation sets.
+        data: what a checkpoint keeps of all sets.
+        samples: of the shortest chunks.
+
+    Raises:
+        ConfigError: no network can be made of the configuration, or its answer to such a chunk is none.
+    """
+    import torch
+
+    from model_export.run.config import ConfigError
+    from model_export.training.module import TaggerModule
+
+    try:
+        module = TaggerModule(config, validation_names, data)
+        module.tagger.eval()
+        with torch.inference_mode():
+            tags = module.tagger(torch.zeros(1, samples)).tags
+        module.tagger.train()
+    except (ValueError, RuntimeError, ArithmeticError) as error:
+        raise ConfigError(
+            f"no network of this configuration hears chunks of {samples} samples: {error}"
+        ) from error
+    if not tags.isfinite().all():
+        raise ConfigError("the answer of this configuration to silence is no number; is `floor` above 0?")
+    return module
 
 
 def what_lacks(

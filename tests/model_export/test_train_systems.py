@@ -18,8 +18,9 @@ from model_export.models.gmm import GMM
 from model_export.models.registry import SYSTEMS
 from model_export.models.waveform_tagger import WaveformTagger
 from model_export.run.checkpoint import load_checkpoint
-from model_export.run.config import TrainConfig
+from model_export.run.config import ConfigError, TrainConfig
 from model_export.train import read_config, train
+from service.engine.errors import BundleError
 from tests.model_export.advice import UNHEEDED
 
 SIZES: dict[str, dict[str, Any]] = {
@@ -118,6 +119,41 @@ def test_sets_that_cannot_be_learned_from_are_refused(mixtures: Path, tmp_path: 
         train(tiny("cgrnn"), [mixtures, half], [mixtures], tmp_path / "run", progress=False)
     with pytest.raises(MixtureSetError, match="what each annotator heard"):
         train(replace(tiny("cgrnn"), soft_labels=True), [mixtures], [mixtures], tmp_path, progress=False)
+
+
+@pytest.mark.parametrize(
+    ("values", "says"),
+    [
+        ({"frontend": {"n_fft": 400, "hop": 160}}, "400 samples are no multiple of the hop 160 and 64"),
+        ({"frontend": {"n_mels": 20}}, "chunks of 16000 samples: .*Kernel size"),
+        ({"frontend": {"n_fft": 16_384, "hop": 256}}, "chunks of 16000 samples"),
+        ({"frontend": {"floor": 0.0}}, "to silence is no number"),
+    ],
+)
+def test_a_configuration_of_which_no_network_can_be_made_is_refused(
+    values: dict[str, Any], says: str, mixtures: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(ConfigError, match=says):
+        train(
+            TrainConfig.from_dict(values | {"batch_size": 8}),
+            [mixtures],
+            [mixtures],
+            tmp_path,
+            progress=False,
+        )
+
+
+def test_nothing_is_computed_for_a_run_that_is_refused(mixtures: Path, tmp_path: Path) -> None:
+    chunks = shutil.copytree(mixtures, tmp_path / "set", ignore=shutil.ignore_patterns("features-*"))
+    start = tmp_path / "none.ckpt"
+    start.write_text("hello")
+    with pytest.raises(MixtureSetError, match="do not fill a batch of 17"):
+        train(replace(tiny("cgrnn"), batch_size=17), [chunks], [chunks], tmp_path / "run", progress=False)
+    with pytest.raises(BundleError, match="is no checkpoint"):
+        train(tiny("cgrnn"), [chunks], [chunks], tmp_path / "run", start_from=start, progress=False)
+    with pytest.raises(ConfigError, match="a gmm is fitted in one pass"):
+        train(tiny("gmm"), [chunks], [chunks], tmp_path / "run", start_from=start, progress=False)
+    assert not list(chunks.glob("features-*"))
 
 
 def test_a_named_network_and_the_sets_labels_make_the_configuration(tmp_path: Path) -> None:
