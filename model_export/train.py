@@ -144,6 +144,11 @@ def train(
         config.epoch_chunks,
         balancing(np.concatenate(targets), config.balance),
     )
+    if not resumed:
+        # Of a former run here: `--resume` would go on with it where this one is killed in its first epoch,
+        # and TensorBoard draw both as one.
+        for former in (out / BEST, last, *out.glob("events.out.tfevents.*")):
+            former.unlink(missing_ok=True)
     if isinstance(tagger.network, GMM):
         fit_gmm(module, tagger.network, training, np.concatenate(targets), data, out / BEST, progress)
         return out / BEST
@@ -152,10 +157,6 @@ def train(
     trainer = trainer_of(
         config, out, precision, selecting=selecting, progress=progress, devices=devices, nodes=nodes
     )
-    if not resumed:
-        # Of a former run here: `--resume` would go on with it where this one is killed in its first epoch.
-        for former in (out / BEST, last):
-            former.unlink(missing_ok=True)
     trainer.fit(module, data, ckpt_path=last if resumed else None)
     return out / BEST
 

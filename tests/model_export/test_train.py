@@ -267,6 +267,7 @@ def test_a_run_that_is_begun_anew_leaves_nothing_of_the_former_to_go_on_with(
     with pytest.raises(KilledError):
         train(TINY, [mixtures], [mixtures], run, progress=False)
     assert not list(run.glob("*.ckpt"))
+    assert len(list(run.glob("events.out.tfevents.*"))) <= 1
 
 
 def test_labels_without_an_example_are_named(

@@ -76,10 +76,14 @@ def test_the_mixtures_are_fitted_to_unstandardized_features(mixtures: Path, tmp_
     assert tagger.network.offsets.abs().min() > 0
 
 
-def test_mixtures_that_are_fitted_again_are_logged_once(mixtures: Path, tmp_path: Path) -> None:
+def test_mixtures_that_are_fitted_leave_nothing_of_a_former_run(mixtures: Path, tmp_path: Path) -> None:
+    train(tiny("cgrnn"), [mixtures], [mixtures], tmp_path / "run", progress=False)
     for _ in range(2):
         train(tiny("gmm"), [mixtures], [mixtures], tmp_path / "run", progress=False)
     assert len((tmp_path / "run" / "epochs.jsonl").read_text().splitlines()) == 1
+    left = {file.name for file in (tmp_path / "run").iterdir()}
+    assert "last.ckpt" not in left
+    assert not any("tfevents" in name for name in left)
 
 
 def test_soft_labels_are_what_the_annotators_heard(chime_home: Path, tmp_path: Path) -> None:
