@@ -6,6 +6,7 @@ table of label sets (columns `lists` and `majorityvote`). `docs/training.md` des
 """
 
 import hashlib
+import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -239,13 +240,17 @@ def decode(corpus: Corpus, cache: Path) -> Path:
     cache.mkdir(parents=True, exist_ok=True)
     lengths = [_frames(source.path) for source in tqdm(corpus.sources, "measure", unit="file")]
     bounds = np.concatenate([[0], np.cumsum(lengths)])
-    partial = path.with_suffix(".partial.npy")
+    # Commands for one split that begin at once decode the same; whoever ends last replaces equal files.
+    partial, partial_bounds = (
+        path.with_suffix(f".{uuid.uuid4().hex[:8]}.partial.{what}") for what in ("npy", "bounds.npy")
+    )
     samples = new_array(partial, np.int16, (int(bounds[-1]),))
     for i, source in enumerate(tqdm(corpus.sources, "decode", unit="file")):
         with open_audio(source.path) as file:
             samples[bounds[i] : bounds[i + 1]] = file.read(dtype="int16")
     samples.flush()
-    np.save(bounds_path, bounds)
+    np.save(partial_bounds, bounds)
+    partial_bounds.rename(bounds_path)
     partial.rename(path)
     return path
 

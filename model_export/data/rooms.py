@@ -1,6 +1,7 @@
 """Rooms to mix in: simulated shoeboxes and the measured responses of a split."""
 
 import hashlib
+import uuid
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -60,7 +61,10 @@ def simulate(config: SimulatedRooms, seed: int, cache: Path) -> tuple[Room, ...]
         cache.mkdir(parents=True, exist_ok=True)
         rng = np.random.default_rng([seed, 0x526F6F6D])
         stored = np.stack([_shoebox(config, rng) for _ in tqdm(range(config.rooms), "simulate", unit="room")])
-        np.savez(path, responses=stored)
+        # Another command that begins at once, or one after this is killed, must not read half of it.
+        partial = path.with_suffix(f".{uuid.uuid4().hex[:8]}.partial.npz")
+        np.savez(partial, responses=stored)
+        partial.rename(path)
     return tuple(
         Room(f"simulated-{i}", False, tuple(_trimmed(response) for response in responses))
         for i, responses in enumerate(stored)

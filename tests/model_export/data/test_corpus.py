@@ -1,12 +1,14 @@
 import shutil
 from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
 
-from model_export.data.corpus import AudioBank, CorpusError, decode, read_corpus
+from model_export.data.corpus import AudioBank, CorpusError, decode, open_audio, read_corpus
 
 
 def copied(root: Path, to: Path, **replaced: str) -> Path:
@@ -116,6 +118,27 @@ def test_the_bank_gives_each_file_back_and_decodes_it_once(corpus_root: Path, tm
     for source in corpus.sources:
         expected, _ = soundfile.read(source.path, dtype="float32")
         np.testing.assert_array_equal(bank.read(source), expected)
+
+
+def test_two_that_decode_at_once_both_get_all_of_it(
+    corpus_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    corpus = read_corpus(corpus_root).of_split("train")
+    whole = np.load(decode(corpus, tmp_path / "alone"))
+    opened = []
+
+    @contextmanager
+    def interrupted(path: Path) -> Iterator[soundfile.SoundFile]:
+        opened.append(path)
+        if len(opened) == 2 * len(corpus.sources):  # the last to be decoded: another command does it all
+            decode(corpus, tmp_path / "cache")
+        with open_audio(path) as file:
+            yield file
+
+    monkeypatch.setattr("model_export.data.corpus.open_audio", interrupted)
+    path = decode(corpus, tmp_path / "cache")
+    np.testing.assert_array_equal(np.load(path), whole)
+    assert len(list((tmp_path / "cache").iterdir())) == 2
 
 
 def test_a_recording_that_was_replaced_is_decoded_anew(corpus_root: Path, tmp_path: Path) -> None:

@@ -40,6 +40,21 @@ def test_one_seed_gives_one_bank_with_and_without_the_cache(tmp_path: Path) -> N
     assert not np.array_equal(first[0].responses[0], other[0].responses[0])
 
 
+def test_rooms_of_a_command_that_was_killed_are_simulated_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(path: Path, **_: object) -> None:
+        path.write_bytes(b"half")
+        raise KeyboardInterrupt
+
+    config = SimulatedRooms(rooms=1, positions=1, rt60_s=(0.2, 0.3))
+    with monkeypatch.context() as patched:
+        patched.setattr(np, "savez", killed)
+        with pytest.raises(KeyboardInterrupt):
+            simulate(config, 1, tmp_path)
+    assert len(simulate(config, 1, tmp_path)) == 1
+
+
 def test_measured_responses_begin_a_millisecond_before_the_direct_sound(corpus_root: Path) -> None:
     rooms = load_measured(read_corpus(corpus_root).of_split("train").responses)
     assert [(room.id, room.measured, len(room.responses)) for room in rooms] == [("room-train", True, 1)]
