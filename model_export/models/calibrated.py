@@ -87,6 +87,12 @@ class Calibrated(nn.Module):
             presence=torch.where(self.known, torch.sigmoid(frames), raw.presence),
         )
 
+    def scores(self, tags: Tensor) -> Tensor:
+        """O'' that calibrated tags come from, (batch, labels), in double precision."""
+        slope, intercept = self.tags.double()
+        exact = tags.double()
+        return torch.where(self.known, torch.sigmoid((torch.logit(exact) - intercept) / slope), exact)
+
     def _heard(self, raw: Prediction, level: Tensor) -> Tensor:
         """The logit of the evidence, (batch, frames, labels); the level is (batch, frames, 1)."""
         curves = torch.cat([raw.presence, raw.localization, raw.attention[:, :, None]], dim=2)

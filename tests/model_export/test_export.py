@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 from model_export.export import Trained, export, self_test_waveform, trace
 from model_export.frontend import FrontEndConfig, LogMel
 from model_export.graph.parity import (
+    TOLERANCE,
     check_parity,
     check_structure,
     inference_session,
@@ -19,7 +21,8 @@ from model_export.graph.parity import (
     waveforms,
 )
 from model_export.models.att_loc_cgrnn import AttLocConfig
-from model_export.models.calibration import Calibration, CalibrationError
+from model_export.models.calibrated import served
+from model_export.models.calibration import UNFITTED, Calibration, CalibrationError, ScoreCalibration
 from model_export.models.prediction import Prediction
 from model_export.models.waveform_tagger import WaveformTagger
 from service.engine.card import METADATA_KEY, EventDecoder, Label, ModelCard
@@ -207,6 +210,19 @@ def test_a_graph_may_differ_by_what_pytorch_rounds(tmp_path: Path) -> None:
     export(model, path, batches=(1,))
     found = check_parity(Coarse(model.tagger, 1e-3), path, waveforms((2,), (5_000,)))
     assert found["tags"] == pytest.approx(1e-3, rel=0.01)
+
+
+def test_a_calibrated_tag_may_differ_as_long_as_the_score_behind_it_does_not(tmp_path: Path) -> None:
+    model, path = trained(), tmp_path / "model.onnx"
+    tags = {label.code: ScoreCalibration(0.25, 2.0) for label in LABELS if label.scored}
+    calibration = replace(Calibration.default(LABELS), tags=tags, frames=dict.fromkeys(tags, UNFITTED))
+    export(model, path, calibration, batches=(2,))
+    tags = {code: ScoreCalibration(0.25, 2.01) for code in tags}
+    other = served(model.tagger, LABELS, replace(calibration, tags=tags))
+    with pytest.raises(BundleError, match=r"tags of .* differs from PyTorch"):
+        check_parity(other, path, waveforms((2,), (5_000,)))
+    model.tagger.state_dict()["network.output.bias"].fill_(-15.0)  # scores of some 1e-7
+    assert export(model, path, calibration, batches=(2,))["tags"] > TOLERANCE
 
 
 def test_a_refused_export_leaves_the_old_file(tmp_path: Path) -> None:
