@@ -32,7 +32,7 @@ def numbered_rows(path: Path, columns: str, error: type[AttLocError]) -> Iterato
                 if None in row:
                     raise error(
                         f"{path}, line {reader.line_num}: {row[None]} are beyond the columns of the header; "
-                        "put several values into one cell, separated by ';', and quote a cell that holds a comma"
+                        "put several values into one cell, separated by ';', and quote one that holds a comma"
                     )
                 yield reader.line_num, row
     except (OSError, UnicodeDecodeError, csv.Error) as problem:
