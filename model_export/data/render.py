@@ -122,7 +122,7 @@ def register(app: typer.Typer) -> None:
     def mixtures(
         corpus: Annotated[Path, typer.Option(help="folder of isolated recordings")] = Path("data/corpus"),
         split: Annotated[str, typer.Option(help="train, validation or test")] = "train",
-        style: Annotated[str, typer.Option(help="standard, hard or shifted")] = "hard",
+        style: Annotated[str, typer.Option(help="standard, hard, voices or shifted")] = "hard",
         count: Annotated[int, typer.Option(min=1, help="chunks of 4 s")] = 2000,
         seed: Annotated[int, typer.Option(min=0, help="the same seed gives the same mixtures")] = 1,
         out: Annotated[Path | None, typer.Option(help="folder [default: data/SPLIT-STYLE]")] = None,

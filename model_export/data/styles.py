@@ -1,6 +1,6 @@
 """Ways of mixing: every number of the mixture generator, one frozen value a style."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 Interval = tuple[float, float]
@@ -61,6 +61,8 @@ class MixingStyle:
         events: how each tag's events are cut.
         hard_child_share: share of child speech taken from `c_hard` (11 to 12 years), raised in pitch.
         hard_child_speed: playback speed of those.
+        raised_share: share of child speech, `c_hard` apart, that is a woman's, raised in pitch.
+        raised_speed: playback speed of that.
         second_program_share: television chunks with two programme sounds at once (music under effects).
         rooms: which responses.
         dry_share: chunks without a room.
@@ -95,6 +97,8 @@ class MixingStyle:
     events: dict[str, EventLaw] = field(default_factory=lambda: dict(EVENTS))
     hard_child_share: float = 0.0
     hard_child_speed: Interval = (1.08, 1.18)
+    raised_share: float = 0.0
+    raised_speed: Interval = (1.2, 1.4)
     second_program_share: float = 0.2
     rooms: Literal["simulated", "measured", "any"] = "any"
     dry_share: float = 0.0
@@ -152,6 +156,9 @@ HARD = MixingStyle(
     coarse_share=0.08,
 )
 
+VOICES = replace(HARD, name="voices", raised_share=0.5)
+"""For training only: its children are of several microphones and ways to speak, where a corpus has one."""
+
 SHIFTED = MixingStyle(
     "shifted",
     silence_share=0.1,
@@ -179,4 +186,4 @@ SHIFTED = MixingStyle(
 )
 """For validation only: what training never hears is the measure of what it will do elsewhere."""
 
-STYLES = {style.name: style for style in (STANDARD, HARD, SHIFTED)}
+STYLES = {style.name: style for style in (STANDARD, HARD, VOICES, SHIFTED)}

@@ -210,7 +210,8 @@ def _recordings(name: str, options: dict[str, Any]) -> str:
 def _teaching(name: str, taught: dict[str, Any]) -> str:
     """What softened the labels of a set; its teachers by the first digits of their SHA-256."""
     teachers = " ".join(f"--teacher {digest}" for digest in taught["by"])
-    return f"python -m model_export teach data/{name} {teachers} --weight {taught['weight']}"
+    kept = "".join(f" --keep {code}" for code in taught.get("kept", ()))
+    return f"python -m model_export teach data/{name} {teachers} --weight {taught['weight']}{kept}"
 
 
 def _own_recordings(data: dict[str, Any]) -> bool:

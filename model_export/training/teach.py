@@ -1,6 +1,7 @@
 """`python -m model_export teach`: the labels of a set, softened by what trained networks hear in it."""
 
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -22,7 +23,9 @@ class TeachingError(AttLocError):
     """Networks that cannot teach a set, or a set that has better teachers."""
 
 
-def teach(folder: Path, teachers: list[Path], weight: float = 0.7) -> NDArray[np.float64]:
+def teach(
+    folder: Path, teachers: list[Path], weight: float = 0.7, keep: Sequence[str] = ()
+) -> NDArray[np.float64]:
     """Write into a set how sure trained networks are of its labels, for `train --soft-labels`.
 
     A label says that a child speaks also where noise has swallowed it, and what cannot be heard can only be
@@ -36,13 +39,14 @@ def teach(folder: Path, teachers: list[Path], weight: float = 0.7) -> NDArray[np
         teachers: checkpoints or exported graphs.
         weight: in (0, 1], of the teachers' probability (that of their mean log odds); the rest is the
             label's. What is not scored keeps its label.
+        keep: codes of labels that keep theirs as well: those of which the set knows more than its teachers.
 
     Returns:
         (chunks, labels) the shares, in the order of the first teacher's labels.
 
     Raises:
-        TeachingError: teachers of different labels or of another sample rate than the set's, or a set that
-            tells what its annotators heard.
+        TeachingError: teachers of different labels or of another sample rate than the set's, a label to be
+            kept that they do not have, or a set that tells what its annotators heard.
         MixtureSetError: the folder is no set, or has labels that the teachers do not know.
         BundleError: a teacher is neither checkpoint nor graph.
     """
@@ -64,13 +68,16 @@ def teach(folder: Path, teachers: list[Path], weight: float = 0.7) -> NDArray[np
                 f"{folder} is at {chunks.manifest['sample_rate']} Hz, the teacher {path} at {rate}"
             )
     codes = [label.code for label in labels]
+    if unknown := sorted({*keep} - {*codes}):
+        raise TeachingError(f"the teachers have no labels {unknown} to be kept, only {codes}")
     own = chunks.targets(codes).astype(np.float64)
     odds = np.mean([_log_odds(teacher, chunks) for teacher in asked], axis=0)
-    scored = np.array([label.scored for label in labels])
-    shares = np.where(scored, weight * logistic(odds) + (1 - weight) * own, own)
+    softened = np.array([label.scored and label.code not in keep for label in labels])
+    shares = np.where(softened, weight * logistic(odds) + (1 - weight) * own, own)
     taught = {
         "by": [hashlib.sha256(path.read_bytes()).hexdigest()[:12] for path in teachers],
         "weight": weight,
+        "kept": sorted({*keep}),
     }
     # A set with a vocabulary of its own is trained on with that: of other labels it has nothing to say.
     told = {label["code"] for label in chunks.manifest.get("vocabulary", [])} or {*codes}
@@ -110,7 +117,8 @@ def register(app: typer.Typer) -> None:
         weight: Annotated[
             float, typer.Option(min=0.01, max=1.0, help="of the teachers' answer; the rest is the label's")
         ] = 0.7,
+        keep: Annotated[list[str] | None, typer.Option(help="label that is not softened; repeatable")] = None,
     ) -> None:
         """Soften the labels of a set by what trained networks hear in it, for `train --soft-labels`."""
-        shares = teach(folder, teachers, weight)
+        shares = teach(folder, teachers, weight, keep or ())
         typer.echo(f"{folder}: {len(shares)} chunks, taught by {len(teachers)}")

@@ -43,9 +43,9 @@ def test_mixtures_are_said_to_be_mixtures(card: ModelCard, tiny_graph: Path) -> 
 
 
 def test_teachers_are_named(card: ModelCard, tiny_graph: Path) -> None:
-    taught = MIXED | {"taught": {"by": ["853ec2c88e6b", "0123456789ab"], "weight": 0.7}}
+    taught = MIXED | {"taught": {"by": ["853ec2c88e6b", "0123456789ab"], "weight": 0.7, "kept": ["c"]}}
     page = render(trained_on(card, taught), graph_digest(tiny_graph))
-    assert "teach data/a-set --teacher 853ec2c88e6b --teacher 0123456789ab --weight 0.7\n" in page
+    assert "teach data/a-set --teacher 853ec2c88e6b --teacher 0123456789ab --weight 0.7 --keep c\n" in page
 
 
 def test_own_recordings_and_other_networks_are_called_what_they_are(

@@ -80,11 +80,22 @@ def test_what_was_taught_may_be_taught_anew(pupils: Path, teachers: list[Path]) 
     first = json.loads((pupils / "manifest.json").read_text())["taught"]
     shares = teach(pupils, teachers[:1], weight=1.0)
     taught = json.loads((pupils / "manifest.json").read_text())["taught"]
-    assert taught == {"by": first["by"][:1], "weight": 1.0}
+    assert taught == {"by": first["by"][:1], "weight": 1.0, "kept": []}
     with (pupils / "labels.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert list(rows[0]) == ["chunk", "labels", "shares"]
     assert len(rows) == len(shares)
+
+
+def test_labels_to_be_kept_are_not_softened(pupils: Path, teachers: list[Path]) -> None:
+    hard = read_weak_set(pupils).targets(CODES)
+    shares = teach(pupils, teachers, keep=("c", "f"))
+    kept = np.array([code in "cfS" for code in CODES])
+    assert np.array_equal(shares[:, kept], hard[:, kept])
+    assert not (shares[:, ~kept] == hard[:, ~kept]).any()
+    assert json.loads((pupils / "manifest.json").read_text())["taught"]["kept"] == ["c", "f"]
+    with pytest.raises(TeachingError, match=r"no labels \['x'\] to be kept"):
+        teach(pupils, teachers, keep=("c", "x"))
 
 
 def test_a_taught_set_is_learned_from(pupils: Path, teachers: list[Path], tmp_path: Path) -> None:

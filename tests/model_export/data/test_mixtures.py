@@ -12,7 +12,7 @@ from model_export.data.corpus import AudioBank, CorpusError, decode, read_corpus
 from model_export.data.labels import SILENCE, TAGS
 from model_export.data.mixtures import FRAMES, HOP, N_FFT, SAMPLES, Mixer, frames_active
 from model_export.data.rooms import load_measured
-from model_export.data.styles import EVENTS, HARD, SHIFTED, STANDARD, EventLaw, MixingStyle
+from model_export.data.styles import EVENTS, HARD, SHIFTED, STANDARD, VOICES, EventLaw, MixingStyle
 
 # Nothing that would blur where a source is: no room, no responses, next to no background.
 BARE = replace(
@@ -46,7 +46,7 @@ def test_a_frame_is_active_when_half_of_it_is(active: NDArray[np.bool_]) -> None
     np.testing.assert_array_equal(frames_active(active), expected)
 
 
-@pytest.mark.parametrize("style", [STANDARD, HARD, SHIFTED], ids=lambda style: style.name)
+@pytest.mark.parametrize("style", [STANDARD, HARD, VOICES, SHIFTED], ids=lambda style: style.name)
 def test_every_style_gives_chunks_whose_truth_fits_their_labels(
     corpus_root: Path, tmp_path: Path, style: MixingStyle
 ) -> None:
@@ -62,6 +62,15 @@ def test_every_style_gives_chunks_whose_truth_fits_their_labels(
         assert {event.tag for event in mixture.events} == present
         for event in mixture.events:
             assert 0 <= event.onset_s < event.offset_s <= 4
+
+
+def test_half_of_the_children_of_voices_are_women_raised_in_pitch(corpus_root: Path, tmp_path: Path) -> None:
+    tags = {source.id: source.tag for source in read_corpus(corpus_root).sources}
+    maker = mixer(corpus_root, tmp_path, replace(VOICES, hard_child_share=0.0))
+    children = [event for index in range(150) for event in maker.mix(index).events if event.tag == "c"]
+    raised = [tags[child.source] for child in children].count("f")
+    assert 0.35 < raised / len(children) < 0.65
+    assert VOICES.raised_speed[0] > HARD.events["f"].speed[1]  # no woman is taken for a child
 
 
 @pytest.mark.parametrize("tag", ["b", "background"])
