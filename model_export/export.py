@@ -2,7 +2,8 @@
 
 import hashlib
 import warnings
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -12,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from model_export.graph.file import embed, read_card
+from model_export.graph.file import embed, file_version, read_card
 from model_export.graph.parity import (
     BATCHES,
     check_parity,
@@ -29,6 +30,7 @@ from model_export.models.prediction import Prediction
 from model_export.models.registry import name_of
 from model_export.models.waveform_tagger import WaveformTagger
 from service.engine.card import Label, ModelCard, SelfTest
+from service.engine.errors import BundleError
 
 OPSET = 17
 _SELF_TEST_FRAMES = 31
@@ -81,6 +83,43 @@ class Trained:
         ]
         name = name_of(read.config.network)
         return cls(name, read.tagger, read.config.labels, lengths_s[0] if lengths_s else 4.0, training)
+
+    @classmethod
+    def mean(cls, path: Path, others: Sequence[Path]) -> "Trained":
+        """The mean of the weights of networks that began with the same, or of which one is the beginning.
+
+        What lies between them is often better than each, and keeps what the earlier one knew (M. Wortsman et
+        al., "Robust fine-tuning of zero-shot models", 2022).
+
+        Args:
+            path: as for `read`; what it says of itself is said of the mean.
+            others: the same.
+
+        Raises:
+            BundleError: a file is neither, or its network has other labels, layers or features.
+        """
+        first = cls.read(path)
+        states = [first.tagger.state_dict()]
+        for other in others:
+            read = read_trained(other)
+            state = read.tagger.state_dict()
+            shapes, expected = ({name: t.shape for name, t in each.items()} for each in (state, states[0]))
+            if read.config.labels != first.labels or shapes != expected:
+                raise BundleError(f"{other} has other labels or layers than {path}: they have no mean")
+            if read.tagger.frontend.config != first.tagger.frontend.config or not all(
+                torch.equal(state[name], value)
+                for name, value in states[0].items()
+                if name.startswith("frontend.")
+            ):
+                raise BundleError(
+                    f"{other} hears other features than {path}: they did not begin with the same"
+                )
+            states.append(state)
+        tagger = read_trained(path).tagger
+        means = {name: torch.stack([each[name] for each in states]).double().mean(0) for name in states[0]}
+        tagger.load_state_dict(means)
+        told = {"mean_with": [file_version(other) for other in others]}
+        return replace(first, tagger=tagger, training=first.training | told)
 
 
 def export(

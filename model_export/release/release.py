@@ -1,6 +1,7 @@
 """`python -m model_export export`, `card` and `release`: from a trained network to the files in weights/."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -44,13 +45,23 @@ def refuse_to_replace(*files: Path) -> None:
             raise BundleError(f"{file} is there already: --out names another place, --overwrite replaces it")
 
 
-def export_checkpoint(checkpoint: Path, out: Path, calibration: Path | None) -> dict[str, float]:
-    """Export a checkpoint or a graph, its decisions from a calibration document where there is one."""
+def export_checkpoint(
+    checkpoint: Path, out: Path, calibration: Path | None, mean_with: Sequence[Path] = ()
+) -> dict[str, float]:
+    """Export a checkpoint or a graph, its decisions from a calibration document where there is one.
+
+    Args:
+        checkpoint: or a graph.
+        out: the graph to write.
+        calibration: of the network that is written.
+        mean_with: others, the mean of whose weights and its own is written.
+    """
     from model_export.export import Trained, export
     from model_export.models.calibration import Calibration
 
     out.parent.mkdir(parents=True, exist_ok=True)
-    return export(Trained.read(checkpoint), out, Calibration.read(calibration) if calibration else None)
+    trained = Trained.mean(checkpoint, mean_with) if mean_with else Trained.read(checkpoint)
+    return export(trained, out, Calibration.read(calibration) if calibration else None)
 
 
 def make_release(
@@ -152,6 +163,10 @@ def register(app: typer.Typer) -> None:
         triton: Annotated[
             Path | None, typer.Option(help="Triton model repository to put the graph into")
         ] = None,
+        mean_with: Annotated[
+            list[Path] | None,
+            typer.Option(help="checkpoint or graph to take the mean of the weights with; repeatable"),
+        ] = None,
         overwrite: Overwrite = False,
     ) -> None:
         """Write a network as one self-contained ONNX graph, or nothing if it differs from PyTorch.
@@ -163,7 +178,8 @@ def register(app: typer.Typer) -> None:
         if checkpoint is not None:
             if not overwrite:
                 refuse_to_replace(out)
-            for output, difference in export_checkpoint(checkpoint, out, calibration).items():
+            differences = export_checkpoint(checkpoint, out, calibration, mean_with or ())
+            for output, difference in differences.items():
                 typer.echo(f"{output:>12}  differs from PyTorch by at most {difference:.1e}")
         if triton is not None:
             from model_export.graph.triton import write_entry

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from model_export.export import Trained, export, self_test_waveform, trace
 from model_export.frontend import FrontEndConfig, LogMel
+from model_export.graph.file import file_version
 from model_export.graph.parity import (
     TOLERANCE,
     check_parity,
@@ -25,16 +26,24 @@ from model_export.models.calibrated import served
 from model_export.models.calibration import UNFITTED, Calibration, CalibrationError, ScoreCalibration
 from model_export.models.prediction import Prediction
 from model_export.models.waveform_tagger import WaveformTagger
+from model_export.run.config import TrainConfig
 from service.engine.card import METADATA_KEY, EventDecoder, Label, ModelCard
 from service.engine.errors import BundleError
 
 LABELS = (Label("c", "child speech"), Label("p", "percussive sound"), Label("S", "silence", scored=False))
 
+SMALL = AttLocConfig(labels=3, filters=4, gru_units=3, gru_layers=2, hidden=5)
+
 
 def trained(seed: int = 0) -> Trained:
     torch.manual_seed(seed)
-    network = AttLocConfig(labels=3, filters=4, gru_units=3, gru_layers=2, hidden=5)
-    return Trained("small", WaveformTagger.build(FrontEndConfig(), network), LABELS, training={"seed": seed})
+    return Trained("small", WaveformTagger.build(FrontEndConfig(), SMALL), LABELS, training={"seed": seed})
+
+
+def known(network: Trained) -> Trained:
+    """With the configuration by which a graph can be read back."""
+    config = TrainConfig(network=SMALL, labels=network.labels).to_dict()
+    return replace(network, training=network.training | {"config": config})
 
 
 @pytest.fixture(scope="module")
@@ -74,6 +83,33 @@ def test_an_export_is_one_valid_file_that_answers_as_torch(tmp_path: Path) -> No
     assert max(found.values()) <= 1e-5
     assert [entry.name for entry in tmp_path.iterdir()] == ["small.onnx"]
     check_structure(path)
+
+
+def test_a_mean_lies_between_its_networks(tmp_path: Path) -> None:
+    files = [tmp_path / f"{name}.onnx" for name in ("one", "other")]
+    for seed, file in enumerate(files):
+        export(known(trained(seed)), file)
+    mean = Trained.mean(files[0], files[1:])
+    states = [each.tagger.state_dict() for each in (mean, trained(0), trained(1))]
+    for name, value in states[0].items():
+        torch.testing.assert_close(value, (states[1][name] + states[2][name]) / 2)
+    assert mean.training["seed"] == 0
+    assert mean.training["mean_with"] == [file_version(files[1])]
+    export(mean, tmp_path / "mean.onnx")
+    assert Trained.read(tmp_path / "mean.onnx").training["mean_with"] == [file_version(files[1])]
+
+
+def test_networks_that_have_nothing_in_common_have_no_mean(tmp_path: Path) -> None:
+    one, other = tmp_path / "one.onnx", tmp_path / "other.onnx"
+    export(known(trained()), one)
+    export(known(replace(trained(), labels=(*LABELS[1:], LABELS[0]))), other)
+    with pytest.raises(BundleError, match="other labels or layers"):
+        Trained.mean(one, [other])
+    apart = trained()
+    apart.tagger.frontend.mean += 1
+    export(known(apart), other := tmp_path / "apart.onnx")
+    with pytest.raises(BundleError, match="other features"):
+        Trained.mean(one, [other])
 
 
 def test_both_axes_are_dynamic(tmp_path: Path) -> None:
