@@ -63,7 +63,7 @@ class Forgetter:
             source = connection.execute(stored).one_or_none()
         everything, more = Pruned(), source is not None
         while source and more:
-            # Not joined: PostgreSQL would sort all of the source's for each batch.
+            # Neither joined nor found by number (`+ 0`): PostgreSQL would sort all for each batch.
             batch = (
                 select(recordings.c.id)
                 .where(recordings.c.source_id == source.id, recordings.c.seq + 0 <= source.head)
