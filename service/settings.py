@@ -93,7 +93,7 @@ class Settings(BaseSettings):
     ] = None
     retention_days: Annotated[
         float | None,
-        Field(gt=0, description="Recordings older than this are forgotten; unset: kept for ever."),
+        Field(gt=0, le=36_500, description="Recordings older than this are forgotten; unset: kept for ever."),
     ] = None
     retention_bytes: Annotated[
         int | None,

@@ -59,6 +59,12 @@ def test_no_setting_is_without_end(environment: pytest.MonkeyPatch, field: str) 
         read_settings()
 
 
+def test_no_retention_is_longer_than_a_clock_can_tell(environment: pytest.MonkeyPatch) -> None:
+    environment.setenv("ATTLOC_RETENTION_DAYS", "1e300")
+    with pytest.raises(SettingsError, match=r"ATTLOC_RETENTION_DAYS='1e300'.*36500"):
+        read_settings()
+
+
 def test_a_misspelt_variable_is_refused_and_the_right_one_suggested(environment: pytest.MonkeyPatch) -> None:
     environment.setenv("ATTLOC_MAX_DURATION", "60")
     with pytest.raises(SettingsError, match=r"ATTLOC_MAX_DURATION is no setting.*ATTLOC_MAX_DURATION_S"):
