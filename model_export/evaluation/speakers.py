@@ -83,7 +83,7 @@ def read_recordings(sources: Path) -> dict[str, Recording]:
 
 def _age(text: str | None, recording: str, sources: Path) -> float:
     try:
-        return float(text) if text else math.nan
+        return float(text) // 1 if text else math.nan  # as people count: eight and a half is eight
     except ValueError as error:
         raise MixtureSetError(
             f"speaker_age of {recording!r} in {sources} must be a number of years: {text!r}"

@@ -55,6 +55,16 @@ def test_rows_hold_the_chunks_of_their_speakers(answers: Answers) -> None:
     assert np.isnan(rows["c against f, both of reading, by c minus f"].recall)
 
 
+def test_years_are_those_completed(answers: Answers) -> None:
+    sources = answers.folder / "sources.csv"
+    sources.write_text(
+        "id,tag,origin,speaker_age\nyoung,c,reading,8.5\nold,c_hard,reading,12.9\nnone,c,reading,\n"
+    )
+    ages = [recording.age for recording in read_recordings(sources).values()]
+    assert ages[:2] == [8, 12]
+    assert np.isnan(ages[2])
+
+
 def test_ages_may_be_unknown(answers: Answers) -> None:
     sources = answers.folder / "sources.csv"
     sources.write_text(
