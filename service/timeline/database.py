@@ -159,7 +159,9 @@ class Database:
             return
         with _mapped(), self._turn(self._migrating), self.engine.begin() as connection:
             self._begin(connection, "BEGIN IMMEDIATE")
-            if not self._is_sqlite:
+            if self._is_sqlite:
+                self._room.ensure_same(connection)
+            else:
                 connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
             config = Config()
             config.set_main_option("script_location", "service.timeline:migrations")

@@ -3,6 +3,8 @@
 import logging
 import shutil
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from sqlalchemy import Connection
@@ -24,7 +26,7 @@ class Room:
     def __init__(self) -> None:
         self._spare = 0  # bytes that may still be added by what was seen
         self._good_until = 0.0
-        self._inode: tuple[int, int] | None = None  # of the database's file, with its device
+        self._inode: tuple[int, int] | None = None  # of the file that was opened, with its device
 
     def ensure(self, connection: Connection, adding_bytes: int) -> None:
         """Refuse to store what would leave no room for deleting.
@@ -47,24 +49,31 @@ class Room:
             self._spare = self._look(connection, adding_bytes)
         self._spare -= 2 * adding_bytes
 
-    def _look(self, connection: Connection, adding_bytes: int) -> int:
-        """Bytes beyond the margin, at least what is to be added, twice."""
-        # Where it really lies, and its log beside it: what the service was given may be a link.
+    def ensure_same(self, connection: Connection) -> Path:
+        """The database's file; it must be the one that the first call found, just after it was opened.
+
+        Raises:
+            UnavailableError: it is not there any more, or another is in its place.
+        """
+        # Where it really lies: what the service was given may be a link.
         query = "SELECT file FROM pragma_database_list WHERE name = 'main'"
         file = Path(connection.exec_driver_sql(query).scalar_one())
-        try:
+        with _reached():
             status = file.stat()
-            log = file.with_name(f"{file.name}-wal").stat().st_size
-            free = shutil.disk_usage(file.parent).free
-        except OSError as error:
-            _log.warning("timeline database: %s", error)
-            raise UnavailableError("the timeline's database cannot be used now", _RETRY_AFTER_S) from error
         # What is open still is the old file: all that is stored in it goes with the process.
         inode = status.st_dev, status.st_ino
         self._inode = self._inode or inode
         if inode != self._inode:
             _log.error("timeline database: %s was put in place of the file in use; restart the service", file)
             raise UnavailableError("the timeline's database was replaced", _RETRY_AFTER_S)
+        return file
+
+    def _look(self, connection: Connection, adding_bytes: int) -> int:
+        """Bytes beyond the margin, at least what is to be added, twice."""
+        file = self.ensure_same(connection)
+        with _reached():
+            log = file.with_name(f"{file.name}-wal").stat().st_size
+            free = shutil.disk_usage(file.parent).free
         spare = free - MARGIN_BYTES - log
         if spare >= 2 * adding_bytes:
             return spare
@@ -76,3 +85,12 @@ class Room:
             _log.warning("timeline database: its disk is full but for %d bytes, kept for deleting", free)
             raise UnavailableError("the disk of the timeline's database is full", _RETRY_AFTER_S)
         return 2 * adding_bytes
+
+
+@contextmanager
+def _reached() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        _log.warning("timeline database: %s", error)
+        raise UnavailableError("the timeline's database cannot be used now", _RETRY_AFTER_S) from error

@@ -94,6 +94,16 @@ def test_a_disk_that_is_gone_is_unavailable(
         small.append(new_recording(0))
 
 
+def test_nothing_is_stored_in_a_file_that_was_replaced_before_anything_was_stored(tmp_path: Path) -> None:
+    path, copy = tmp_path / "timeline.db", tmp_path / "copy.db"
+    timeline = Timeline.open(f"sqlite:///{path}")
+    copy.write_bytes(path.read_bytes())
+    copy.replace(path)
+    with pytest.raises(UnavailableError, match="was replaced"):
+        timeline.append(new_recording(0))
+    timeline.close()
+
+
 def test_nothing_is_stored_in_a_file_that_was_removed_or_replaced(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
