@@ -140,3 +140,21 @@ def test_live_sound_asks_for_another_key_or_ends(context: BrowserContext, locked
         visit.page.get_by_role("button", name="Use this key").click()
         visit.page.wait_for_function("() => line.state === 'open'")
         visit.page.evaluate("() => line.abandon()")
+
+
+@pytest.mark.parametrize("status", [502, 504])
+def test_live_sound_outlasts_a_proxy_that_does_not_reach_the_service(
+    context: BrowserContext, locked: Running, status: int
+) -> None:
+    with Visit.begin(context, locked.url) as visit:
+        visit.go("analyse")
+        visit.page.evaluate("(key) => sessionStorage.setItem('attloc.key', key)", KEY)
+        visit.page.reload()
+        visit.wait_for(".drop")
+        # Refused without a word, as by a proxy.
+        visit.page.evaluate("() => sessionStorage.setItem('attloc.key', 'taken-away')")
+        visit.page.route("**/model", lambda route: route.fulfill(status=status, body="<h1>Bad Gateway</h1>"))
+        visit.page.evaluate(LISTENING)
+        visit.page.wait_for_function("() => ['waiting', 'closed'].includes(line.state)")
+        assert visit.page.evaluate("() => line.state") == "waiting"
+        visit.page.evaluate("() => line.abandon()")

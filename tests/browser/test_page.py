@@ -270,6 +270,15 @@ def test_a_service_that_still_starts_is_waited_for(visit: Visit) -> None:
     visit.expect_refusals()
 
 
+def test_a_service_that_a_proxy_does_not_reach_is_waited_for(visit: Visit) -> None:
+    away = {"status": 502, "content_type": "text/html", "body": "<h1>Bad Gateway</h1>"}
+    visit.page.route("**/model", lambda route: route.fulfill(**away), times=1)
+    visit.page.reload()
+    expect(visit.page.get_by_role("alert")).to_contain_text("answered in its place")
+    visit.wait_for(".card")
+    visit.expect_refusals()
+
+
 def test_a_quota_that_is_used_up_for_a_moment_is_waited_for(visit: Visit) -> None:
     refusals = iter([{"title": "Quota used up", "status": 429, "detail": "again in 0.4 s"}])
 

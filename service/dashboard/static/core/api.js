@@ -25,8 +25,8 @@ export class ApiError extends Error {
   }
 }
 
-/** Whether what is refused now may be answered later: away, overloaded, a quota used up. @param {unknown} error @returns {error is ApiError} */
-export const mayPass = (error) => error instanceof ApiError && [0, 429, 503].includes(error.status);
+/** Whether what is refused now may be answered later: away (for a proxy too), overloaded, a quota used up. @param {unknown} error @returns {error is ApiError} */
+export const mayPass = (error) => error instanceof ApiError && [0, 429, 502, 503, 504].includes(error.status);
 
 // A view asks several things at once, more than a small quota lets through in a second.
 const PATIENCE_S = 10;
