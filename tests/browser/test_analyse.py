@@ -51,6 +51,16 @@ def test_a_recording_dropped_beside_the_frame_is_taken_too(visit: Visit, sound: 
     visit.drawn(".traces-plot")
 
 
+def test_an_answer_to_a_recording_that_is_not_the_services_is_told_from_one(
+    visit: Visit, sound: Sound
+) -> None:
+    page = "<!doctype html><title>Sign in</title>"
+    visit.page.route("**/tag?*", lambda route: route.fulfill(content_type="text/html", body=page))
+    visit.go("analyse?source=foreign")
+    drop(visit, sound.path.read_bytes())
+    expect(visit.page.get_by_role("alert")).to_contain_text("answered in its place")
+
+
 def test_of_several_recordings_dropped_at_once_none_is_sent(visit: Visit, sound: Sound) -> None:
     requests: list[str] = []
     visit.page.on("request", lambda request: requests.append(request.url))

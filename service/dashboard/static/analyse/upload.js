@@ -1,6 +1,6 @@
 /** Sending a file, its progress told: `fetch` tells nothing of an upload, so this is an XMLHttpRequest. */
 
-import { ApiError, problemOf } from "../core/api.js";
+import { ApiError, documentOf, problemOf } from "../core/api.js";
 
 /**
  * @typedef {{stage: "sending" | "analysing", part: number}} Progress `part` of the bytes sent, 0 to 1
@@ -19,7 +19,7 @@ export async function send(api, file, params, tell, signal) {
     signal.throwIfAborted();
     const sent = api.keys.key;
     const { status, text } = await attempt(api, file, params, tell, signal);
-    if (status >= 200 && status < 300) return JSON.parse(text);
+    if (status >= 200 && status < 300) return documentOf(status, text);
     if (!(await api.mayRetry(status, sent))) throw new ApiError(status, problemOf(text));
   }
 }

@@ -80,12 +80,7 @@ export class Api {
   async get(path, params = {}, init = {}) {
     const answer = await this.fetch(this.url(path, params), init);
     if (!answer.ok) throw await refusal(answer);
-    const text = await answer.text().catch(() => { throw ApiError.unreachable(); });
-    try {
-      return JSON.parse(text);
-    } catch {
-      throw new ApiError(answer.status, { title: "A foreign answer", ...problemOf(text) });
-    }
+    return documentOf(answer.status, await answer.text().catch(() => { throw ApiError.unreachable(); }));
   }
 
   /**
@@ -111,6 +106,15 @@ async function soon(answer) {
   if (answer.status !== 429 || !(seconds > 0 && seconds <= PATIENCE_S)) return false;
   await new Promise((done) => { setTimeout(done, 1000 * seconds); });
   return true;
+}
+
+/** The document that an answer is. @param {number} status @param {string} text @returns {any} @throws {ApiError} it is none of the service's */
+export function documentOf(status, text) {
+  try {
+    return JSON.parse(text);
+  } catch {
+    throw new ApiError(status, { title: "A foreign answer", ...problemOf(text) });
+  }
 }
 
 /** @param {Response} answer @returns {Promise<ApiError>} */
