@@ -70,7 +70,7 @@ class Edge:
         except asyncio.CancelledError:
             if exchange.status is not None:
                 raise
-            # The time that is left to accepted work is over, and none to wait for the rest of a body.
+            # The time for accepted work is over, and there is none to wait for the rest of a body.
             exchange.body_due = False
             over = UnavailableError("the service is shutting down")
             await problem(over, scope["path"])(scope, exchange.receive, exchange.send)

@@ -55,7 +55,7 @@ class TextFormatter(logging.Formatter):
         return " ".join(filter(None, [line, given, f"request_id={context.request_id}" if context else ""]))
 
 
-# What uvicorn logs as an error whenever a WebSocket is refused with a document, or its client sends no text.
+# What uvicorn logs as an error where a WebSocket is refused with a document, or a client's text is not UTF-8.
 CLIENTS_FAULTS = frozenset(
     {
         "ASGI callable returned without completing handshake.",

@@ -142,7 +142,7 @@ class Connection(ReaderWatch, HttpToolsProtocol):
                 self.handle_websocket_upgrade()
                 return
             # Who asks for what there is not here, or not so, has asked for the resource all the same. The
-            # parser has left out the body, and takes nothing more of who wants to be hung up on afterwards.
+            # parser has left out the body, and after `Connection: close` it would take nothing more.
             data = self._head(without=b"upgrade") + data[end:]
             self.parser = httptools.HttpRequestParser(self)
             self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
