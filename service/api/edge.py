@@ -150,10 +150,12 @@ class _Exchange:
         return self.body_due and self.status is not None and self.status >= 400
 
     async def _linger(self, longest_s: float) -> None:
-        """Read on and forget, until the body ends."""
+        """Read on and forget, until the body ends or, as the service leaves, there is no time for it."""
         try:
             async with asyncio.timeout(longest_s):
                 while self.body_due:
                     await self.receive()
         except TimeoutError:
             pass
+        except asyncio.CancelledError:
+            self.body_due = False  # the refusal still goes out: all that is left to be done

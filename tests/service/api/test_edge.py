@@ -4,6 +4,7 @@ import logging
 import httpx
 import orjson
 import pytest
+from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
 from service.api.edge import Edge
@@ -88,6 +89,36 @@ def test_what_nobody_foresaw_is_a_500_that_tells_nothing(caplog: pytest.LogCaptu
 def test_half_an_answer_breaks_the_connection() -> None:
     with pytest.raises(RuntimeError, match="too late"):
         run(Edge(failing_half_way, Metrics()))
+
+
+@pytest.mark.parametrize("length", [1000, 10_000_000])
+def test_a_refusal_is_whole_where_the_service_leaves_before_its_body_has_come(length: int) -> None:
+    async def refusing(scope: Scope, receive: Receive, send: Send) -> None:
+        await Response(b"not now", 503)(scope, receive, send)
+
+    async def scene() -> list[Message]:
+        sent: list[Message] = []
+        waiting = asyncio.Event()
+        headers = [(b"content-length", b"%d" % length)]
+        scope: Scope = {"type": "http", "method": "POST", "path": "/x", "headers": headers, "state": {}}
+
+        async def receive() -> Message:
+            waiting.set()
+            return await asyncio.Future[Message]()
+
+        async def send(message: Message) -> None:
+            sent.append(message)
+
+        task = asyncio.create_task(Edge(refusing, Metrics())(scope, receive, send))
+        await waiting.wait()
+        task.cancel()
+        await task
+        return sent
+
+    start, *bodies = asyncio.run(scene())
+    assert start["status"] == 503
+    assert b"".join(each["body"] for each in bodies) == b"not now"
+    assert not bodies[-1].get("more_body")
 
 
 def record(text: str, **values: object) -> logging.LogRecord:
