@@ -15,7 +15,7 @@ from service.timeline.schema import events
 
 # SQLite compounds at most 500 selects.
 _LABELS_AT_ONCE = 100
-_CLUSTER_GAP_US = 60_000_000
+_CLUSTER_GAP_US = 60_000_000  # more than twice the seam gap: joining anew counts on it
 
 
 def last_before(
