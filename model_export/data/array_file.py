@@ -1,6 +1,9 @@
-"""Arrays in files of their own, larger than memory."""
+"""Arrays in files of their own, larger than memory, that appear whole."""
 
 import os
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -26,3 +29,18 @@ def new_array(path: Path, dtype: DTypeLike, shape: tuple[int, ...]) -> "np.memma
         path.unlink()
         raise OSError(error.errno, error.strerror, str(path)) from error
     return array
+
+
+@contextmanager
+def draft_of(path: Path) -> Iterator[Path]:
+    """Where to write a file that appears at `path` once it is whole; what fails leaves nothing behind.
+
+    Commands that make the same file at once have drafts of their own; whoever ends last replaces an equal
+    file.
+    """
+    draft = path.with_suffix(f".{uuid.uuid4().hex[:8]}.partial{path.suffix}")
+    try:
+        yield draft
+        draft.rename(path)
+    finally:
+        draft.unlink(missing_ok=True)

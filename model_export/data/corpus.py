@@ -6,7 +6,6 @@ table of label sets (columns `lists` and `majorityvote`). `docs/training.md` des
 """
 
 import hashlib
-import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ import soundfile
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from model_export.data.array_file import new_array
+from model_export.data.array_file import draft_of, new_array
 from model_export.data.table import read_rows
 from service.engine.errors import AttLocError
 
@@ -240,18 +239,13 @@ def decode(corpus: Corpus, cache: Path) -> Path:
     cache.mkdir(parents=True, exist_ok=True)
     lengths = [_frames(source.path) for source in tqdm(corpus.sources, "measure", unit="file")]
     bounds = np.concatenate([[0], np.cumsum(lengths)])
-    # Commands for one split that begin at once decode the same; whoever ends last replaces equal files.
-    partial, partial_bounds = (
-        path.with_suffix(f".{uuid.uuid4().hex[:8]}.partial.{what}") for what in ("npy", "bounds.npy")
-    )
-    samples = new_array(partial, np.int16, (int(bounds[-1]),))
-    for i, source in enumerate(tqdm(corpus.sources, "decode", unit="file")):
-        with open_audio(source.path) as file:
-            samples[bounds[i] : bounds[i + 1]] = file.read(dtype="int16")
-    samples.flush()
-    np.save(partial_bounds, bounds)
-    partial_bounds.rename(bounds_path)
-    partial.rename(path)
+    with draft_of(path) as draft, draft_of(bounds_path) as draft_bounds:
+        samples = new_array(draft, np.int16, (int(bounds[-1]),))
+        for i, source in enumerate(tqdm(corpus.sources, "decode", unit="file")):
+            with open_audio(source.path) as file:
+                samples[bounds[i] : bounds[i + 1]] = file.read(dtype="int16")
+        samples.flush()
+        np.save(draft_bounds, bounds)
     return path
 
 

@@ -2,7 +2,6 @@
 
 import hashlib
 import math
-import uuid
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -13,7 +12,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 from tqdm import tqdm
 
-from model_export.data.array_file import new_array
+from model_export.data.array_file import draft_of, new_array
 from model_export.data.mixture_set import WeakSet
 from model_export.frontend import FrontEnd
 
@@ -35,22 +34,19 @@ def cached_features(chunks: WeakSet, frontend: FrontEnd) -> Features:
     if path.exists():
         stored: Features = np.load(path, mmap_mode="r")
         return stored
-    # Processes of several nodes may compute the same features at once; whoever ends last replaces equal ones.
-    partial = path.with_suffix(f".{uuid.uuid4().hex[:8]}.partial.npy")
     precision = np.float16 if frontend.config.log else np.float32
     features: np.memmap[Any, Any] | None = None
-    for start in tqdm(range(0, len(chunks), BLOCK), f"features of {chunks.path.name}", unit="batch"):
-        block = torch.from_numpy(chunks.samples(slice(start, start + BLOCK)))
-        with torch.inference_mode():
-            computed = frontend.compressed(block).numpy()
+    with draft_of(path) as draft:
+        for start in tqdm(range(0, len(chunks), BLOCK), f"features of {chunks.path.name}", unit="batch"):
+            block = torch.from_numpy(chunks.samples(slice(start, start + BLOCK)))
+            with torch.inference_mode():
+                computed = frontend.compressed(block).numpy()
+            if features is None:
+                features = new_array(draft, precision, (len(chunks), *computed.shape[1:]))
+            features[start : start + BLOCK] = computed
         if features is None:
-            shape = (len(chunks), *computed.shape[1:])
-            features = new_array(partial, precision, shape)
-        features[start : start + BLOCK] = computed
-    if features is None:
-        raise ValueError(f"{chunks.path} holds no chunk")
-    features.flush()
-    partial.rename(path)
+            raise ValueError(f"{chunks.path} holds no chunk")
+        features.flush()
     return features
 
 

@@ -1,7 +1,6 @@
 """Rooms to mix in: simulated shoeboxes and the measured responses of a split."""
 
 import hashlib
-import uuid
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import pyroomacoustics as pra
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from model_export.data.array_file import draft_of
 from model_export.data.corpus import SAMPLE_RATE, RoomResponse, open_audio
 
 LENGTH = SAMPLE_RATE  # every response is cut to one second
@@ -61,10 +61,8 @@ def simulate(config: SimulatedRooms, seed: int, cache: Path) -> tuple[Room, ...]
         cache.mkdir(parents=True, exist_ok=True)
         rng = np.random.default_rng([seed, 0x526F6F6D])
         stored = np.stack([_shoebox(config, rng) for _ in tqdm(range(config.rooms), "simulate", unit="room")])
-        # Another command that begins at once, or one after this is killed, must not read half of it.
-        partial = path.with_suffix(f".{uuid.uuid4().hex[:8]}.partial.npz")
-        np.savez(partial, responses=stored)
-        partial.rename(path)
+        with draft_of(path) as draft:
+            np.savez(draft, responses=stored)
     return tuple(
         Room(f"simulated-{i}", False, tuple(_trimmed(response) for response in responses))
         for i, responses in enumerate(stored)

@@ -164,6 +164,18 @@ def test_audio_at_another_rate_is_refused_by_name(corpus_root: Path, tmp_path: P
         decode(read_corpus(root).of_split("train"), tmp_path)
 
 
+def test_a_recording_that_is_cut_off_is_named_and_leaves_no_half_of_the_bank(
+    corpus_root: Path, tmp_path: Path
+) -> None:
+    soundfile.write(tmp_path / "a.flac", np.random.default_rng(0).uniform(-1, 1, 50_000), 16_000)
+    whole = (tmp_path / "a.flac").read_bytes()
+    (tmp_path / "a.flac").write_bytes(whole[: len(whole) // 2])
+    root = copied(corpus_root, tmp_path, rooms=ROOMS, sources=f"{HEADER}x,a.flac,train,b,any,made,x,0-1\n")
+    with pytest.raises(CorpusError, match=r"a\.flac"):
+        decode(read_corpus(root).of_split("train"), tmp_path / "cache")
+    assert not list((tmp_path / "cache").iterdir())
+
+
 @pytest.mark.corpus
 def test_no_group_of_the_real_corpus_is_in_two_splits(real_corpus: Path) -> None:
     splits = defaultdict(set)
