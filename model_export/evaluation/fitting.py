@@ -118,9 +118,17 @@ def fit(answers: Answers, timed: Answers | None = None, carried: Calibration | N
         "reached": reached,
     }
     if times_kept or scores_kept:
-        decided_on = carried.source.get("decided_on", "nothing")
-        source["kept"] = {"scores": scores_kept, "times": times_kept, "decided_on": decided_on}
+        source["kept"] = _kept(carried, scores=scores_kept, times=times_kept)
     return replace(gated, events=decoders, source=source, frames=frames)
+
+
+def _kept(carried: Calibration, **labels: list[str]) -> dict[str, dict[str, str]]:
+    """What these labels were decided on, by part; what is carried may itself have been kept."""
+    decided_on, kept = carried.source.get("decided_on", "nothing"), carried.source.get("kept", {})
+    return {
+        part: {label: kept.get(part, {}).get(label, decided_on) for label in names}
+        for part, names in labels.items()
+    }
 
 
 def _varies(truth: NDArray[np.bool_]) -> bool:

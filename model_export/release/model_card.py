@@ -285,9 +285,9 @@ def _decisions(card: ModelCard) -> list[str]:
 
 def _kept(source: dict[str, Any]) -> str:
     """What is said as an earlier calibration had it, because the sets of this one do not tell."""
-    kept = source.get("kept")
-    if not kept:
-        return ""
-    parts = {"scores": "all of", "times": "what says when of"}
-    said = "; ".join(f"{what} {', '.join(kept[part])}" for part, what in parts.items() if kept[part])
-    return f" Kept as it was decided on {kept['decided_on']}: {said}."
+    codes: dict[tuple[str, str], list[str]] = {}
+    for part, what in (("scores", "all of"), ("times", "what says when of")):
+        for code, decided_on in source.get("kept", {}).get(part, {}).items():
+            codes.setdefault((what, decided_on), []).append(code)
+    said = [f"{what} {', '.join(kept)} from {decided_on}" for (what, decided_on), kept in codes.items()]
+    return f" Kept: {'; '.join(said)}." if said else ""

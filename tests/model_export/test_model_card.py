@@ -117,9 +117,10 @@ def test_numbers_that_nothing_fitted_are_not_said_to_be(card: ModelCard) -> None
     decided = Calibration(card.tag_thresholds, card.events, {}, tags, frames, evidence).to_card()
     page = render(replace(card, training=card.training | {"calibration": decided}), "0")
     assert "where the thresholds were (but c and d of c: nobody knew when these sound)\nand is part" in page
-    assert "Kept as" not in page
-    kept = {"scores": ["c"], "times": ["c", "f"], "decided_on": "made-up"}
+    assert "Kept:" not in page
+    kept = {"scores": {"c": "first"}, "times": {"c": "first", "f": "second"}}
     page = render(replace(card, training=card.training | {"calibration": decided | {"kept": kept}}), "0")
-    assert "Kept as it was decided on made-up: all of c; what says when of c, f." in page
+    said = "all of c from first; what says when of c from first; what says when of f from second"
+    assert f"Decided on: nothing. Kept: {said}." in page
     assert "| f | 0.25, 0.00, 1.00 | 0.00, 0.50, 0.00 | 0.00, 0.00, 0.00 | 1.00, 2.00, -3.00 |" in page
     assert "Of c, h is the logit of O'(t) (Eq. 7)." in page

@@ -347,7 +347,14 @@ def test_what_was_known_about_when_is_kept_where_nothing_is() -> None:
     after = fit(blind, None, before)
     assert after.tags == fit_tags(blind)
     assert (after.evidence, after.frames, after.events) == (before.evidence, before.frames, before.events)
-    assert after.source["kept"] == {"scores": [], "times": ["a", "b"], "decided_on": "made-up"}
+    assert after.source["kept"] == {"scores": {}, "times": {"a": "made-up", "b": "made-up"}}
+    again = fit(
+        replace(blind, name="later"), None, replace(after, source=after.source | {"decided_on": "own"})
+    )
+    assert again.source["kept"]["times"] == {
+        "a": "made-up",
+        "b": "made-up",
+    }  # `own` had nothing to say of them
     assert fit(timed, None, CALIBRATION).events == before.events
     sure = replace(blind, tags=blind.tags**0.5)
     assert fit(sure, None, fit(blind)).events == fit(sure).events  # nothing was known about when there either
@@ -365,7 +372,7 @@ def test_a_label_that_is_in_no_chunk_keeps_all_that_was_known_about_it(
     after = fit(replace(timed, present=timed.present & without, active=active), None, before)
     for of in ("tags", "tag_thresholds", "evidence", "frames", "events"):
         assert getattr(after, of).get("a") == getattr(before, of).get("a")
-    assert after.source["kept"]["scores"] == ["a"]
+    assert after.source["kept"]["scores"] == {"a": "made up"}
     assert ("b" in after.source["kept"]["times"]) == (known_before and not known_now)
     assert after.tags["b"] != before.tags["b"]
 
