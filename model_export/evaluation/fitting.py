@@ -75,7 +75,7 @@ def fit(answers: Answers, timed: Answers | None = None, carried: Calibration | N
             known about when: decoders are chosen so that chunks with an event are those with the tag.
         carried: what the network was calibrated by before. Kept is, label by label, what these sets say
             nothing about: all of it where the label is in no chunk or in every one, else what it says of when
-            where `timed` says nothing.
+            where `timed` says nothing, also because the label fills each chunk that has it.
     """
     timed = timed or answers
     carried = carried or Calibration({}, {})
@@ -92,15 +92,15 @@ def fit(answers: Answers, timed: Answers | None = None, carried: Calibration | N
         thresholds[label], tag_f1 = best_threshold(answers.present[:, column], chances)
         reached[label] = {"tag_f1": round(tag_f1, 4)}
     thresholds |= {label: carried.tag_thresholds[label] for label in scores_kept}
+    fitted = fit_evidence(timed)
     times_kept = [
         label
-        for column, label in enumerate(timed.labels)
-        if label in tags
-        and (label in scores_kept or carried.frames.get(label, UNFITTED) != UNFITTED)
-        and (timed.active is None or not _varies(timed.active[:, :, column]))
+        for label in timed.labels
+        if label in scores_kept
+        or (label in tags and label not in fitted and carried.frames.get(label, UNFITTED) != UNFITTED)
     ]
-    evidence = {label: fitted for label, fitted in carried.evidence.items() if label in times_kept}
-    evidence |= {label: fitted for label, fitted in fit_evidence(timed).items() if label in tags}
+    evidence = {label: found for label, found in fitted.items() if label in tags and label not in times_kept}
+    evidence |= {label: found for label, found in carried.evidence.items() if label in times_kept}
     gated = Calibration(thresholds, {}, {}, tags, dict.fromkeys(tags, UNFITTED), evidence, carried.gate_slope)
     frames = fit_frames(timed, gated) | {label: carried.frames[label] for label in times_kept}
     timed = with_probabilities(timed, replace(gated, frames=frames))
@@ -117,7 +117,7 @@ def fit(answers: Answers, timed: Answers | None = None, carried: Calibration | N
         "chunks_known_in_time": 0 if timed.active is None else len(timed),
         "reached": reached,
     }
-    if times_kept or scores_kept:
+    if times_kept:
         source["kept"] = _kept(carried, scores=scores_kept, times=times_kept)
     return replace(gated, events=decoders, source=source, frames=frames)
 

@@ -377,6 +377,29 @@ def test_a_label_that_is_in_no_chunk_keeps_all_that_was_known_about_it(
     assert after.tags["b"] != before.tags["b"]
 
 
+def test_a_label_that_is_in_every_chunk_keeps_all_that_was_known_about_it() -> None:
+    timed = made_up()
+    before = fit(timed)
+    everywhere = timed.known.copy()
+    everywhere[:, 30:, 0] = True
+    after = fit(
+        replace(timed, present=timed.present | np.array([True, False]), active=everywhere), None, before
+    )
+    for part in ("tags", "tag_thresholds", "evidence", "frames", "events"):
+        assert getattr(after, part)["a"] == getattr(before, part)["a"]
+    assert after.source["kept"] == {"scores": {"a": "made-up"}, "times": {"a": "made-up"}}
+
+
+def test_a_label_that_fills_its_chunks_keeps_what_was_known_about_when() -> None:
+    timed = made_up()
+    before = fit(timed)
+    filled = timed.known | (timed.present & np.array([True, False]))[:, None, :]
+    after = fit(replace(timed, active=filled), None, before)
+    for part in ("evidence", "frames", "events"):
+        assert getattr(after, part)["a"] == getattr(before, part)["a"]
+    assert after.source["kept"] == {"scores": {}, "times": {"a": "made-up"}}
+
+
 def test_a_label_whose_scores_turned_around_is_decoded_from_what_is_served() -> None:
     answers = made_up()
     turned = replace(answers, tags=1 - answers.tags, active=None)
