@@ -115,11 +115,11 @@ class Trained:
                     f"{other} hears other features than {path}: they did not begin with the same"
                 )
             states.append(state)
-        tagger = read_trained(path).tagger
         means = {name: torch.stack([each[name] for each in states]).double().mean(0) for name in states[0]}
-        tagger.load_state_dict(means)
-        told = {"mean_with": [file_version(other) for other in others]}
-        return replace(first, tagger=tagger, training=first.training | told)
+        first.tagger.load_state_dict(means)
+        earlier = first.training.get("mean_with", [])
+        told = {"mean_with": [*earlier, *(file_version(other) for other in others)]}
+        return replace(first, training=first.training | told)
 
 
 def export(

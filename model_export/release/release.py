@@ -165,7 +165,7 @@ def register(app: typer.Typer) -> None:
         ] = None,
         mean_with: Annotated[
             list[Path] | None,
-            typer.Option(help="checkpoint or graph to take the mean of the weights with; repeatable"),
+            typer.Option(help="network that began with the same: the mean of both is written; repeatable"),
         ] = None,
         overwrite: Overwrite = False,
     ) -> None:

@@ -96,7 +96,8 @@ def test_a_mean_lies_between_its_networks(tmp_path: Path) -> None:
     assert mean.training["seed"] == 0
     assert mean.training["mean_with"] == [file_version(files[1])]
     export(mean, tmp_path / "mean.onnx")
-    assert Trained.read(tmp_path / "mean.onnx").training["mean_with"] == [file_version(files[1])]
+    again = Trained.mean(tmp_path / "mean.onnx", files[:1])
+    assert again.training["mean_with"] == [file_version(files[1]), file_version(files[0])]
 
 
 def test_networks_that_have_nothing_in_common_have_no_mean(tmp_path: Path) -> None:
