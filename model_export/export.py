@@ -99,13 +99,15 @@ class Trained:
             BundleError: a file is neither, or its network has other labels, layers or features.
         """
         first = cls.read(path)
-        states = [first.tagger.state_dict()]
+        states, codes = [first.tagger.state_dict()], [label.code for label in first.labels]
         for other in others:
             read = read_trained(other)
             state = read.tagger.state_dict()
             shapes, expected = ({name: t.shape for name, t in each.items()} for each in (state, states[0]))
-            if read.config.labels != first.labels or shapes != expected:
-                raise BundleError(f"{other} has other labels or layers than {path}: they have no mean")
+            if (its := [label.code for label in read.config.labels]) != codes:
+                raise BundleError(f"{other} has the labels {its}, {path} {codes}: they have no mean")
+            if shapes != expected:
+                raise BundleError(f"{other} has other layers than {path}: they have no mean")
             if read.tagger.frontend.config != first.tagger.frontend.config or not all(
                 torch.equal(state[name], value)
                 for name, value in states[0].items()
