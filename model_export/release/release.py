@@ -77,7 +77,8 @@ def make_release(
     """Export, calibrate, export again, evaluate, write the model card.
 
     Args:
-        checkpoint: or a graph; read once, so that a training that goes on cannot slip in another network.
+        checkpoint: read once, so that a training that goes on cannot slip in another network; or a graph,
+            whose calibration is kept as `calibrate` keeps it.
         decide_on: validation mixtures.
         report_on: mixtures to report on.
         out: the graph; its model card is written beside it.
@@ -105,11 +106,13 @@ def make_release(
         earlier = trained.training.get("notes", [])
         trained = replace(trained, training={**trained.training, "notes": [*earlier, *notes]})
     draft, decisions = reports / "undecided.onnx", reports / "calibration.json"
+    given = checkpoint.suffix == ".onnx"  # what was decided for it before is kept where the sets say nothing
     typer.echo("1/5 export")
-    export(trained, draft)
+    if not given:
+        export(trained, draft)
     typer.echo("2/5 calibrate")
-    calibrate_on(draft, decide_on, decisions)
-    draft.unlink()
+    calibrate_on(checkpoint if given else draft, decide_on, decisions)
+    draft.unlink(missing_ok=True)
     typer.echo("3/5 export with what was decided")
     export(trained, out, Calibration.read(decisions))
     typer.echo("4/5 evaluate")

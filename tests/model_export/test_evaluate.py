@@ -25,11 +25,12 @@ from model_export.evaluation.plots import reliability
 from model_export.evaluation.report import Extent, measure, plain, shift
 from model_export.evaluation.speakers import Recording
 from model_export.evaluation.tagging import tagging_figures
+from model_export.export import Trained, export
 from model_export.frontend import FrontEndConfig
 from model_export.graph.file import graph_digest, read_card
 from model_export.metrics import equal_error_rate, roc_auc
 from model_export.models.att_loc_cgrnn import AttLocConfig
-from model_export.models.calibration import DEFAULT_DECODER, Calibration
+from model_export.models.calibration import DEFAULT_DECODER, Calibration, ScoreCalibration
 from model_export.models.registry import build_frontend
 from model_export.models.waveform_tagger import WaveformTagger
 from model_export.release import release
@@ -360,6 +361,23 @@ def test_what_is_there_already_is_replaced_only_if_told(
         with pytest.raises(BundleError, match=says):
             CliRunner().invoke(app(), [*arguments, *options], catch_exceptions=False)
     assert (tmp_path / there).read_text() == "the old one"
+
+
+def test_a_release_of_a_graph_keeps_what_its_sets_say_nothing_about(
+    tmp_path: Path, mixtures: Path, tiny_graph: Path
+) -> None:
+    graph, blind = tmp_path / "before.onnx", shutil.copytree(mixtures, tmp_path / "blind")
+    (blind / "truth.npz").unlink()
+    scores = {label.code: ScoreCalibration(0.8, 0.1) for label in CHIME_HOME if label.scored}
+    before = replace(Calibration.default(CHIME_HOME), tags=scores, frames=scores)
+    export(Trained.read(tiny_graph), graph, before, batches=(1,))
+    out, reports = tmp_path / "after.onnx", tmp_path / "reports"
+    release.make_release(graph, [blind], [blind], out, reports, [], Extent(replicates=5, silenced=0))
+    after = Calibration.of_card(read_card(out))
+    assert after.tags
+    assert after.frames == dict.fromkeys(after.tags, ScoreCalibration(0.8, 0.1))
+    assert all(after.events[code] == before.events[code] for code in after.tags)
+    assert not list(reports.glob("*.onnx"))
 
 
 def test_release_goes_from_a_checkpoint_to_a_graph_with_its_card(tmp_path: Path, mixtures: Path) -> None:
