@@ -133,11 +133,17 @@ def _training(training: dict[str, Any]) -> list[str]:
     ]
     parts = list(training.get("notes", []))
     if sets:
+        others = training.get("mean_with", [])
+        shipped = (
+            f"mean of the weights of one checkpoint and of those of version {' and '.join(others)}"
+            if others
+            else "checkpoint of the lowest mean EER over the validation sets"
+        )
         parts += [
             "Chunks of which training saw the labels alone, never when a sound occurs; shipped is the "
-            "checkpoint of the lowest mean EER over the validation sets.",
+            f"{shipped}.",
             table(("for", "set", "split", "style", "chunks", "seed"), sets),
-            _commands(data),
+            _commands(data, others),
         ]
     rest = {key: value for key, value in training.items() if key not in ("data", "calibration", "notes")}
     config = rest.pop("config", {})
@@ -146,7 +152,7 @@ def _training(training: dict[str, Any]) -> list[str]:
     return [*parts, table(("setting", "value"), rows)]
 
 
-def _commands(data: dict[str, Any]) -> str:
+def _commands(data: dict[str, Any], mean_with: list[str]) -> str:
     """What makes the sets, the checkpoint and this page, for a shell."""
     lines = [
         _command(name, manifest)
@@ -165,10 +171,13 @@ def _commands(data: dict[str, Any]) -> str:
             f"--start-from {shlex.quote(begun['from'])}",
             *(f"--anew {layer}" for layer in begun["anew"]),
         ]
-    lines += [
-        f"python -m model_export train {' '.join(sets)} --config config.json",
-        "python -m model_export release runs/att_loc_cgrnn/best.ckpt --overwrite",
-    ]
+    lines.append(f"python -m model_export train {' '.join(sets)} --config config.json")
+    released = "runs/att_loc_cgrnn/best.ckpt"
+    if mean_with:
+        others = " ".join(f"--mean-with {version}" for version in mean_with)
+        lines.append(f"python -m model_export export runs/att_loc_cgrnn/last.ckpt {others} --out mean.onnx")
+        released = "mean.onnx"
+    lines.append(f"python -m model_export release {released} --overwrite")
     return (
         "```sh\n"
         + "\n".join(lines)

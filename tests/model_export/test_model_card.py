@@ -90,6 +90,15 @@ def test_what_it_began_with_is_told_with_its_licences(card: ModelCard) -> None:
     assert "## Licences" not in render(replace(card, training=card.training | {"data": own}), "0")
 
 
+def test_a_mean_is_not_said_to_be_a_checkpoint(card: ModelCard) -> None:
+    mean = trained_on(card, MIXED)
+    page = render(replace(mean, training=mean.training | {"mean_with": ["4213a436c114"]}), "0")
+    assert "is the mean of the weights of one checkpoint and of those of version 4213a436c114." in page
+    assert "last.ckpt --mean-with 4213a436c114 --out mean.onnx\n" in page
+    assert "release mean.onnx --overwrite\n" in page
+    assert "release runs/" not in page
+
+
 def test_the_commands_make_the_sets_that_were_learned_from(card: ModelCard) -> None:
     options = {
         "sources": ["kitchen.csv", "my yard.csv"],
