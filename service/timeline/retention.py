@@ -61,8 +61,10 @@ class Forgetter:
         stored = select(sources.c.id, sources.c.head).where(sources.c.name == name, sources.c.recordings > 0)
         with self.database.read() as connection:
             source = connection.execute(stored).one_or_none()
-        everything, more = Pruned(), source is not None
-        while source and more:
+        if source is None:
+            return Pruned()
+        everything, more = Pruned(), True
+        while more:
             # Neither joined nor found by number (`+ 0`): PostgreSQL would sort all for each batch.
             batch = (
                 select(recordings.c.id)
