@@ -74,9 +74,8 @@ def plan(suite: "Suite", sets: Sets, seeds: int, chunks: int, checkpoints: int, 
         for name in suite.configurations:
             config = train_config(own | suite.fields(name), seed, chunks, checkpoints)
             for chunk_set in learned:
-                chunk_set.targets(
-                    [label.code for label in config.labels]
-                )  # told now, not after hours of other runs
+                # What is wrong with them is told now, not after hours of other runs.
+                chunk_set.targets([label.code for label in config.labels])
             if annotated or not config.soft_labels:
                 folder = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
                 runs.append(Run(name, config, out / folder / f"seed-{seed}"))

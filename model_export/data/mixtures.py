@@ -165,6 +165,7 @@ class Mixer:
         drawn, speed = tag, rng.uniform(*law.speed)
         if tag == "c" and self._has_hard_children and rng.random() < style.hard_child_share:
             drawn, speed = "c_hard", rng.uniform(*style.hard_child_speed)
+        # A style without them draws nothing here: mixtures of the styles before stay as they are.
         elif tag == "c" and style.raised_share and rng.random() < style.raised_share:
             drawn, speed = "f", rng.uniform(*style.raised_speed)
         for _ in range(20):
