@@ -144,12 +144,13 @@ def _speakers(rows: Document) -> str:
     )
 
 
-def _faithfulness(row: Document) -> str:
+def _faithfulness(figures: Document) -> str:
     return (
-        f"Attention, silenced frame by frame in {row['chunks']} chunks: area under what is left of the score "
-        f"{_interval(row['deletion'])} if the most attended frames go first, {_interval(row['random'])} in "
-        f"random order, {_interval(row['insertion'])} if the least attended go first; the last less the "
-        f"first {_interval(row['margin'])}, 0 would mean that attention says nothing."
+        f"Attention, silenced frame by frame in {figures['chunks']} chunks: area under what is left of the "
+        f"score {_interval(figures['deletion'])} if the most attended frames go first, "
+        f"{_interval(figures['random'])} in random order, {_interval(figures['insertion'])} if the least "
+        f"attended go first; the last less the "
+        f"first {_interval(figures['margin'])}, 0 would mean that attention says nothing."
     )
 
 
