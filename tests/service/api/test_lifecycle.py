@@ -8,7 +8,9 @@ import socket
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -235,20 +237,27 @@ def environment(model: Path, data_dir: Path, **settings: str) -> dict[str, str]:
     return clean | given
 
 
-def test_the_process_serves_and_leaves_with_0_on_sigterm(tiny_graph: Path, tmp_path: Path) -> None:
+@contextmanager
+def process_of(model: Path, data_dir: Path) -> Iterator[tuple[int, list[dict[str, Any]]]]:
+    """A service in a process of its own: its port and, once it has left with 0 on SIGTERM, what it logged."""
+    logged: list[dict[str, Any]] = []
     with subprocess.Popen(
         [sys.executable, "-m", "service"],
-        env=environment(tiny_graph, tmp_path, ATTLOC_LOG_FORMAT="json"),
+        env=environment(model, data_dir, ATTLOC_LOG_FORMAT="json"),
         stderr=subprocess.PIPE,
         text=True,
     ) as process:
-        port = listening_port(process)
+        yield listening_port(process), logged
         assert process.stderr is not None
+        process.send_signal(signal.SIGTERM)
+        logged += [json.loads(line) for line in process.stderr]
+        assert process.wait(20) == 0
+
+
+def test_the_process_serves_and_leaves_with_0_on_sigterm(tiny_graph: Path, tmp_path: Path) -> None:
+    with process_of(tiny_graph, tmp_path) as (port, rest):
         answer = httpx.post(f"http://127.0.0.1:{port}/tag", content=wav(), headers=AUDIO, trust_env=False)
         assert answer.status_code == 200
-        process.send_signal(signal.SIGTERM)
-        rest = [json.loads(line) for line in process.stderr]
-        assert process.wait(20) == 0
     requests = [line for line in rest if line["message"] == "request"]
     assert requests[0]["request_id"] == answer.headers["x-request-id"]
     assert requests[0]["route"] == "/tag"
@@ -256,26 +265,18 @@ def test_the_process_serves_and_leaves_with_0_on_sigterm(tiny_graph: Path, tmp_p
 
 
 def test_what_clients_do_wrong_is_no_error_of_the_service(tiny_graph: Path, tmp_path: Path) -> None:
-    with subprocess.Popen(
-        [sys.executable, "-m", "service"],
-        env=environment(tiny_graph, tmp_path, ATTLOC_LOG_FORMAT="json"),
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as process:
-        port = listening_port(process)
-        assert process.stderr is not None
-        with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
-            form = head("POST", "/tag", Content_Type="multipart/form-data; boundary=b", Content_Length=4)
-            connection.sendall(form + b"RIFF")
-            assert answer_on(connection).status == 400
-            connection.sendall(head("GET", "/stream", **HANDSHAKE))
-            assert answer_on(connection).status == 101
-            connection.sendall(b"\x81\x81\0\0\0\0\xff")  # a frame of text that is none
-            while connection.recv(65536):
-                pass
-        process.send_signal(signal.SIGTERM)
-        rest = [json.loads(line) for line in process.stderr]
-        assert process.wait(20) == 0
+    with (
+        process_of(tiny_graph, tmp_path) as (port, rest),
+        socket.create_connection(("127.0.0.1", port), timeout=10) as connection,
+    ):
+        form = head("POST", "/tag", Content_Type="multipart/form-data; boundary=b", Content_Length=4)
+        connection.sendall(form + b"RIFF")
+        assert answer_on(connection).status == 400
+        connection.sendall(head("GET", "/stream", **HANDSHAKE))
+        assert answer_on(connection).status == 101
+        connection.sendall(b"\x81\x81\0\0\0\0\xff")  # a frame of text that is none
+        while connection.recv(65536):
+            pass
     assert {line["level"] for line in rest} == {"info"}
 
 
