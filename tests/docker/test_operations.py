@@ -18,7 +18,7 @@ import pytest
 from service.timeline.store import Timeline
 from tests.replicas.nginx import free_port
 from tests.service.api.serving import wav
-from tests.service.timeline.postgres import PostgresMissingError, PostgresServer, find_binaries
+from tests.service.timeline.postgres import PostgresServer, postgres_or_skip
 
 ROOT = Path(__file__).resolve().parents[2]
 AUDIO = {"Content-Type": "audio/wav"}
@@ -106,29 +106,30 @@ def test_sqlite_is_backed_up_while_it_runs_and_put_back(page: str, tiny_graph: P
         assert restored.json()["id"] == stored["id"]
 
 
-def test_postgresql_is_served_backed_up_and_put_back(page: str, tiny_graph: Path, tmp_path: Path) -> None:
-    try:
-        find_binaries()
-    except PostgresMissingError as missing:
-        pytest.skip(str(missing))
+@pytest.fixture
+def server() -> Iterator[PostgresServer]:
+    """A PostgreSQL of its own, with the programs that back it up and put it back."""
     if shutil.which("pg_dump") is None or shutil.which("psql") is None:
         pytest.skip("pg_dump or psql is not installed")
-    server = PostgresServer("fsync=off")
-    try:
-        url, other = server.create_database(), server.create_database()
-        start, backup = line_with(page, "ATTLOC_DATABASE_URL="), line_with(page, "pg_dump")
-        command = start.replace("postgresql+psycopg://user@host/attloc", url)
-        with served(command, tiny_graph, tmp_path) as address:
-            post = {"content": wav(), "headers": AUDIO, "trust_env": False}
-            stored = httpx.post(f"{address}/tag?source=kitchen", **post).json()  # type: ignore[arg-type]
-            dump = backup.replace("postgresql://user@host/attloc", shlex.quote(url))
-            subprocess.run(["sh", "-euc", dump], cwd=tmp_path, check=True, capture_output=True)
-        restore = line_with(page, "psql").replace("postgresql://user@host/attloc", shlex.quote(other))
-        subprocess.run(["sh", "-euc", restore], cwd=tmp_path, check=True, capture_output=True)
-        with closing(Timeline.open(other)) as copy:
-            assert copy.recording(stored["id"]) is not None
-    finally:
-        server.close()
+    with postgres_or_skip() as started:
+        yield started
+
+
+def test_postgresql_is_served_backed_up_and_put_back(
+    page: str, server: PostgresServer, tiny_graph: Path, tmp_path: Path
+) -> None:
+    url, other = server.create_database(), server.create_database()
+    start, backup = line_with(page, "ATTLOC_DATABASE_URL="), line_with(page, "pg_dump")
+    command = start.replace("postgresql+psycopg://user@host/attloc", url)
+    with served(command, tiny_graph, tmp_path) as address:
+        post = {"content": wav(), "headers": AUDIO, "trust_env": False}
+        stored = httpx.post(f"{address}/tag?source=kitchen", **post).json()  # type: ignore[arg-type]
+        dump = backup.replace("postgresql://user@host/attloc", shlex.quote(url))
+        subprocess.run(["sh", "-euc", dump], cwd=tmp_path, check=True, capture_output=True)
+    restore = line_with(page, "psql").replace("postgresql://user@host/attloc", shlex.quote(other))
+    subprocess.run(["sh", "-euc", restore], cwd=tmp_path, check=True, capture_output=True)
+    with closing(Timeline.open(other)) as copy:
+        assert copy.recording(stored["id"]) is not None
 
 
 @pytest.fixture(scope="module")
@@ -164,30 +165,18 @@ def test_the_sqlite_of_compose_is_backed_up_while_it_runs_and_put_back(
 
 
 def test_the_postgresql_of_compose_is_backed_up_and_put_back(
-    deployment: str, tiny_graph: Path, tmp_path: Path
+    deployment: str, server: PostgresServer, tiny_graph: Path, tmp_path: Path
 ) -> None:
-    try:
-        find_binaries()
-    except PostgresMissingError as missing:
-        pytest.skip(str(missing))
-    if shutil.which("pg_dump") is None or shutil.which("psql") is None:
-        pytest.skip("pg_dump or psql is not installed")
-    server = PostgresServer("fsync=off")
-    try:
-        url = server.url("attloc")
-        here = {"PGHOST": url.partition("?host=")[2]}
-        for make in ("createuser --superuser attloc", "createdb attloc"):  # as the image's first start does
-            run_in(tmp_path, make, **here, PGUSER="postgres")
-        with served(
-            f"ATTLOC_DATABASE_URL={shlex.quote(url)} python -m service", tiny_graph, tmp_path
-        ) as address:
-            post = {"content": wav(), "headers": AUDIO, "trust_env": False}
-            stored = httpx.post(f"{address}/tag?source=kitchen", **post).json()  # type: ignore[arg-type]
-            run_in(tmp_path, line_with(deployment, "pg_dump"), **here)
-            httpx.delete(f"{address}/localize/{stored['id']}", trust_env=False).raise_for_status()
-        steps = (" dropdb ", " createdb ", " psql ")
-        run_in(tmp_path, *(line_with(deployment, step) for step in steps), **here)
-        with closing(Timeline.open(url)) as restored:
-            assert restored.recording(stored["id"]) is not None
-    finally:
-        server.close()
+    url = server.url("attloc")
+    here = {"PGHOST": url.partition("?host=")[2]}
+    for make in ("createuser --superuser attloc", "createdb attloc"):  # as the image's first start does
+        run_in(tmp_path, make, **here, PGUSER="postgres")
+    with served(f"ATTLOC_DATABASE_URL={shlex.quote(url)} python -m service", tiny_graph, tmp_path) as address:
+        post = {"content": wav(), "headers": AUDIO, "trust_env": False}
+        stored = httpx.post(f"{address}/tag?source=kitchen", **post).json()  # type: ignore[arg-type]
+        run_in(tmp_path, line_with(deployment, "pg_dump"), **here)
+        httpx.delete(f"{address}/localize/{stored['id']}", trust_env=False).raise_for_status()
+    steps = (" dropdb ", " createdb ", " psql ")
+    run_in(tmp_path, *(line_with(deployment, step) for step in steps), **here)
+    with closing(Timeline.open(url)) as restored:
+        assert restored.recording(stored["id"]) is not None

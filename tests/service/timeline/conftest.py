@@ -6,18 +6,14 @@ from pathlib import Path
 import pytest
 
 from service.timeline.store import Timeline
-from tests.service.timeline.postgres import PostgresMissingError, PostgresServer
+from tests.service.timeline.postgres import PostgresServer, postgres_or_skip
 
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[PostgresServer]:
     """A running server; it may forget everything if the machine dies."""
-    try:
-        server = PostgresServer("fsync=off")
-    except PostgresMissingError as missing:
-        pytest.skip(str(missing))
-    yield server
-    server.close()
+    with postgres_or_skip() as server:
+        yield server
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

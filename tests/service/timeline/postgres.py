@@ -5,10 +5,13 @@ import pwd
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
 
 import psycopg
+import pytest
 
 
 class PostgresMissingError(Exception):
@@ -90,3 +93,16 @@ class PostgresServer:
             )
         if done.returncode:
             raise RuntimeError(f"{program}: {output.read_text()}")
+
+
+@contextmanager
+def postgres_or_skip() -> Iterator[PostgresServer]:
+    """A running server, which may forget everything if the machine dies; the test skips without one."""
+    try:
+        server = PostgresServer("fsync=off")
+    except PostgresMissingError as missing:
+        pytest.skip(str(missing))
+    try:
+        yield server
+    finally:
+        server.close()
