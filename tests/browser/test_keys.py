@@ -2,7 +2,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import BrowserContext, expect
+from playwright.sync_api import BrowserContext, Route, expect
 
 from service.api.keys import digest_of
 from tests.browser.conftest import Sound
@@ -108,16 +108,21 @@ def test_without_a_key_the_page_says_so_and_can_be_asked_again(
 
 
 def test_who_has_no_other_key_is_asked_for_one_once(context: BrowserContext, locked: Running) -> None:
+    def nothing_heard(route: Route) -> None:
+        """Of who has the key; others are refused by the service."""
+        if KEY in route.request.headers.get("authorization", ""):
+            route.fulfill(json={"sources": []})
+        else:
+            route.continue_()
+
     with Visit.begin(context, locked.url) as visit:
+        visit.page.route("**/sources", nothing_heard)
         for view, shown in (("status", ".gauge"), ("timeline", ".blank")):
             visit.go(view)
             visit.page.evaluate("(key) => sessionStorage.setItem('attloc.key', key)", KEY)
-            visit.page.route("**/sources", lambda route: route.fulfill(json={"sources": []}))
             visit.page.reload()
             visit.wait_for(shown)
-            # In this order: the key that is still there would open the timeline of a source.
             visit.page.evaluate("() => sessionStorage.setItem('attloc.key', 'taken-away')")
-            visit.page.unroute_all()
             visit.page.get_by_role("button", name="Cancel").click()
             expect(visit.page.get_by_role("alert")).to_contain_text("not one of this service's")
             expect(visit.page.get_by_role("dialog")).to_have_count(0)
