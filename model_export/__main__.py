@@ -16,7 +16,7 @@ def create_app() -> typer.Typer:
     # Here, so that `main` can say which extra is missing: the service's environment has none of this.
     from model_export import evaluate, figures, train
     from model_export.comparison import compare, reproduce
-    from model_export.data import recordings, render
+    from model_export.data import collection, recordings, render
     from model_export.release import release
     from model_export.training import teach
 
@@ -27,7 +27,18 @@ def create_app() -> typer.Typer:
     def main() -> None:
         """Keeps the command's name necessary, however few there are."""
 
-    for module in (render, recordings, teach, train, compare, evaluate, release, figures, reproduce):
+    for module in (
+        collection,
+        render,
+        recordings,
+        teach,
+        train,
+        compare,
+        evaluate,
+        release,
+        figures,
+        reproduce,
+    ):
         module.register(app)
     return app
 

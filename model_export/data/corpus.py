@@ -6,7 +6,7 @@ table of label sets (columns `lists` and `majorityvote`). `docs/training.md` des
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -84,38 +84,27 @@ class Corpus:
         return Corpus(self.root, sources, responses, self.label_sets)
 
 
-def read_corpus(root: Path, label_list: str = "development_refined") -> Corpus:
+def read_corpus(root: Path, more: Sequence[Path] = (), label_list: str = "development_refined") -> Corpus:
     """Read the tables and hold them against the rules of `docs/training.md`; no audio is opened.
 
     Args:
         root: the folder.
+        more: folders of which only the `sources.csv` is read.
         label_list: which list of the label table gives the label sets.
 
     Raises:
         CorpusError: a table or a column is missing, a row is not as it should be, its file does not exist, an
             id is there twice, a group is in two splits, or the list is empty.
     """
-    sources = tuple(
-        Source(
-            id=row["id"],
-            path=_file(root, row),
-            split=row["split"],
-            tag=row["tag"],
-            subclass=row["subclass"],
-            origin=row["origin"],
-            group=row["group"],
-            active_regions_s=_regions(row),
-        )
-        for row in read_rows(
-            root / "sources.csv", "id,path,split,tag,subclass,origin,group,active_regions", CorpusError
-        )
-    )
+    sources = tuple(source for folder in (root, *more) for source in _sources(folder))
     responses = tuple(
         RoomResponse(row["id"], _file(root, row), row["split"], row["room"], _rt60_s(row))
         for row in read_rows(root / "rooms.csv", "id,path,split,room,rt60_s", CorpusError)
     )
-    for table, rows in (("sources.csv", sources), ("rooms.csv", responses)):
-        _refuse_repeated(root / table, (row.id for row in rows))
+    _refuse_repeated(
+        " and ".join(str(folder / "sources.csv") for folder in (root, *more)), (row.id for row in sources)
+    )
+    _refuse_repeated(str(root / "rooms.csv"), (row.id for row in responses))
     _refuse_shared_groups(sources)
     label_sets = tuple(
         frozenset(row["majorityvote"])
@@ -125,6 +114,21 @@ def read_corpus(root: Path, label_list: str = "development_refined") -> Corpus:
     if not label_sets:
         raise CorpusError(f"no row of {root / 'chime_home_labels.csv'} is in the list {label_list!r}")
     return Corpus(root, sources, responses, label_sets)
+
+
+def _sources(root: Path) -> Iterator[Source]:
+    columns = "id,path,split,tag,subclass,origin,group,active_regions"
+    for row in read_rows(root / "sources.csv", columns, CorpusError):
+        yield Source(
+            id=row["id"],
+            path=_file(root, row),
+            split=row["split"],
+            tag=row["tag"],
+            subclass=row["subclass"],
+            origin=row["origin"],
+            group=row["group"],
+            active_regions_s=_regions(row),
+        )
 
 
 def _file(root: Path, row: dict[str, str]) -> Path:
@@ -157,7 +161,7 @@ def _rt60_s(row: dict[str, str]) -> float:
         ) from error
 
 
-def _refuse_repeated(table: Path, ids: Iterable[str]) -> None:
+def _refuse_repeated(table: str, ids: Iterable[str]) -> None:
     """Audio is found by id: of two with one, both would play what belongs to one."""
     seen = set[str]()
     for name in ids:

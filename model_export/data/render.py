@@ -31,7 +31,7 @@ class RenderJob:
     """What determines a set of mixtures, but for the corpus' content.
 
     Attributes:
-        corpus: folder of isolated recordings.
+        corpora: folders of isolated recordings; rooms and label sets are those of the first.
         split: of the corpus; each has its own stream of random numbers, so that one seed serves all.
         style: a name of `styles.STYLES`.
         count: chunks.
@@ -39,7 +39,7 @@ class RenderJob:
         cache: folder for decoded audio and simulated rooms.
     """
 
-    corpus: Path
+    corpora: tuple[Path, ...]
     split: str
     style: str
     count: int
@@ -52,7 +52,8 @@ class RenderJob:
         Raises:
             CorpusError: the corpus is not as it should be.
         """
-        corpus = read_corpus(self.corpus).of_split(self.split)
+        first, *more = self.corpora
+        corpus = read_corpus(first, more).of_split(self.split)
         bank = AudioBank(decode(corpus, self.cache), corpus.sources)
         split = SPLIT_STREAMS.get(self.split, 0)
         rooms = simulate(SimulatedRooms(), split, self.cache) + load_measured(corpus.responses)
@@ -120,7 +121,12 @@ def register(app: typer.Typer) -> None:
 
     @app.command()
     def mixtures(
-        corpus: Annotated[Path, typer.Option(help="folder of isolated recordings")] = Path("data/corpus"),
+        corpus: Annotated[
+            list[Path],
+            typer.Option(
+                help="folder of isolated recordings; repeatable, rooms and label sets are those of the first"
+            ),
+        ] = [Path("data/corpus")],  # noqa: B006
         split: Annotated[str, typer.Option(help="train, validation or test")] = "train",
         style: Annotated[str, typer.Option(help="standard, hard, voices or shifted")] = "hard",
         count: Annotated[int, typer.Option(min=1, help="chunks of 4 s")] = 2000,
@@ -132,6 +138,6 @@ def register(app: typer.Typer) -> None:
         if style not in STYLES:
             raise typer.BadParameter(f"{style!r} is none of {sorted(STYLES)}", param_hint="--style")
         folder = out or Path("data") / f"{split}-{style}"
-        job = RenderJob(corpus, split, style, count, seed, folder.parent / "cache")
+        job = RenderJob(tuple(corpus), split, style, count, seed, folder.parent / "cache")
         manifest = render(job, folder, workers)
         typer.echo(f"{folder}: {count} chunks, {manifest['label_counts']}")

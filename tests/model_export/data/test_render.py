@@ -24,7 +24,9 @@ COUNT = 8
 def rendered(corpus_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("rendered")
     # The measured-rooms style: simulating a bank would take half a minute.
-    render(RenderJob(corpus_root, "train", "shifted", COUNT, 7, folder / "cache"), folder / "set", workers=1)
+    render(
+        RenderJob((corpus_root,), "train", "shifted", COUNT, 7, folder / "cache"), folder / "set", workers=1
+    )
     return folder / "set"
 
 
@@ -42,7 +44,7 @@ def test_a_rendered_folder_reads_back(rendered: Path) -> None:
 
 
 def test_the_number_of_workers_does_not_matter(corpus_root: Path, rendered: Path, tmp_path: Path) -> None:
-    job = RenderJob(corpus_root, "train", "shifted", COUNT, 7, rendered.parent / "cache")
+    job = RenderJob((corpus_root,), "train", "shifted", COUNT, 7, rendered.parent / "cache")
     render(job, tmp_path, workers=2)
     np.testing.assert_array_equal(read_weak_set(tmp_path).waveforms, read_weak_set(rendered).waveforms)
     assert (tmp_path / "labels.csv").read_text() == (rendered / "labels.csv").read_text()
@@ -56,7 +58,7 @@ def test_a_worker_that_is_killed_ends_it(
     corpus_root: Path, rendered: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("model_export.data.render._render_shard", killed)
-    job = RenderJob(corpus_root, "train", "shifted", COUNT, 7, rendered.parent / "cache")
+    job = RenderJob((corpus_root,), "train", "shifted", COUNT, 7, rendered.parent / "cache")
     with pytest.raises(AttLocError, match="killed after 0 of 8 chunks"):
         render(job, tmp_path, workers=1)
 
@@ -99,7 +101,7 @@ def test_a_set_mixed_anew_from_other_recordings_keeps_nothing_of_the_old(
     corpus_root: Path, rendered: Path, tmp_path: Path
 ) -> None:
     corpus = shutil.copytree(corpus_root, tmp_path / "corpus")
-    job = RenderJob(corpus, "train", "shifted", 2, 7, rendered.parent / "cache")
+    job = RenderJob((corpus,), "train", "shifted", 2, 7, rendered.parent / "cache")
     frontend = LogMel(FrontEndConfig())
     render(job, tmp_path / "set", workers=1)
     before = cached_features(read_weak_set(tmp_path / "set"), frontend)
@@ -149,3 +151,25 @@ def test_statistics_are_those_of_all_frames() -> None:
     mean, std = statistics(features)
     np.testing.assert_allclose(mean, together.mean(0), rtol=1e-5)
     np.testing.assert_allclose(std, together.std(0), rtol=1e-5)
+
+
+def test_further_corpora_add_sources_and_nothing_else(
+    corpus_root: Path, rendered: Path, tmp_path: Path
+) -> None:
+    more = tmp_path / "more"
+    more.mkdir()
+    rows = (corpus_root / "sources.csv").read_text().splitlines()
+    own = [
+        row.replace("train-p", "own-p").replace("audio/own-p", "train-p")
+        for row in rows
+        if ",train,p," in row
+    ]
+    (more / "sources.csv").write_text("\n".join([rows[0], *own, ""]))
+    for row in rows:
+        if ",train,p," in row:
+            shutil.copy(corpus_root / row.split(",")[1], more)
+    job = RenderJob((corpus_root, more), "train", "shifted", 40, 7, rendered.parent / "cache")
+    render(job, tmp_path / "set", workers=1)
+    with (tmp_path / "set/events.csv").open(newline="") as file:
+        names = {row["source"] for row in csv.DictReader(file) if row["tag"] == "p"}
+    assert {name.split("-")[0] for name in names} == {"train", "own"}
