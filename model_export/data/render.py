@@ -92,6 +92,7 @@ def render(job: RenderJob, out: Path, workers: int) -> dict[str, Any]:
     labels = [mixture.labels for mixture in mixtures]
     truth = np.stack([mixture.truth for mixture in mixtures])
     manifest = {
+        "corpora": [corpus.name for corpus in job.corpora],
         "split": job.split,
         "style": asdict(STYLES[job.style]),
         "count": job.count,

@@ -193,9 +193,12 @@ def _command(name: str, manifest: dict[str, Any]) -> str:
         return f"python -m model_export recordings {manifest['table']} --out data/{name}"
     if manifest["style"]["name"] == "recordings":
         return f"# {name}: chunks of {manifest['split']}, see `python -m model_export reproduce --help`"
+    corpora = manifest.get("corpora", [])
+    mixed_from = "".join(f"--corpus data/{corpus} " for corpus in corpora) if len(corpora) > 1 else ""
     return (
-        f"python -m model_export mixtures --split {manifest['split']} --style {manifest['style']['name']} "
-        f"--count {manifest['count']} --seed {manifest['seed']} --out data/{name}"
+        f"python -m model_export mixtures {mixed_from}--split {manifest['split']} "
+        f"--style {manifest['style']['name']} --count {manifest['count']} --seed {manifest['seed']} "
+        f"--out data/{name}"
     )
 
 

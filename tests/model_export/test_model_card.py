@@ -42,6 +42,16 @@ def test_mixtures_are_said_to_be_mixtures(card: ModelCard, tiny_graph: Path) -> 
     assert "Nothing was measured" in page
 
 
+@pytest.mark.parametrize(
+    ("corpora", "options"), [(["corpus"], ""), (["corpus", "own"], "--corpus data/corpus --corpus data/own ")]
+)
+def test_a_set_of_several_corpora_is_made_of_them_again(
+    card: ModelCard, tiny_graph: Path, corpora: list[str], options: str
+) -> None:
+    page = render(trained_on(card, MIXED | {"corpora": corpora}), graph_digest(tiny_graph))
+    assert f"mixtures {options}--split train --style hard" in page
+
+
 def test_teachers_are_named(card: ModelCard, tiny_graph: Path) -> None:
     taught = MIXED | {"taught": {"by": ["853ec2c88e6b", "0123456789ab"], "weight": 0.7, "kept": ["c"]}}
     page = render(trained_on(card, taught), graph_digest(tiny_graph))
