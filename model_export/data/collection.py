@@ -127,10 +127,10 @@ def strung(sounds: Sequence[Sound], seconds: float, rng: np.random.Generator) ->
         seconds: a file takes another word until it is so long.
         rng: decides the order of words.
     """
-    alone, speakers = list[list[Sound]](), dict[tuple[str, str], list[Sound]]()
+    alone, speakers = list[list[Sound]](), dict[tuple[str, str, str], list[Sound]]()
     for sound in sounds:
         if seconds and LAWS.get(sound.tag) is SPEECH and sound.group:
-            speakers.setdefault((sound.tag, sound.group), []).append(sound)
+            speakers.setdefault((sound.split, sound.tag, sound.group), []).append(sound)
         else:
             alone.append([sound])
     for words in speakers.values():

@@ -68,6 +68,15 @@ def test_words_of_one_speaker_are_strung_together_and_others_are_not(tmp_path: P
     assert from_level == tuple(pytest.approx(region, abs=0.05) for region in told)
 
 
+def test_a_speaker_in_two_splits_is_not_hidden_in_one_file(corpus_root: Path, tmp_path: Path) -> None:
+    word(tmp_path / "a.wav")
+    rows = ["a.wav,f,anna,train", "a.wav,f,anna,validation"]
+    table = table_of(tmp_path, *rows, header="file,tag,group,split")
+    write_corpus([table], tmp_path / "corpus", 9.0, 0)
+    with pytest.raises(CorpusError, match="the group 'anna' is in two splits"):
+        read_corpus(corpus_root, [tmp_path / "corpus"])
+
+
 def test_the_same_seed_writes_the_same_files(tmp_path: Path) -> None:
     for number in range(6):
         word(tmp_path / f"{number}.wav", seconds=0.2 + 0.1 * number)
