@@ -13,7 +13,7 @@ from starlette.types import Receive, Scope, Send
 from service.api import render
 from service.api.errors import Complaint, InvalidRequestError
 from service.api.localize import SourceQuery
-from service.api.openapi import heeds, refusals
+from service.api.openapi import heeds, refusals, tells
 from service.api.schemas import TimelinePage
 from service.api.state import Service, service_of
 from service.engine.errors import UnavailableError
@@ -35,6 +35,7 @@ MEDIA_TYPE = "text/event-stream"
     responses={
         200: {
             "description": "Messages whose data is a `TimelinePage` and whose id is its cursor.",
+            **tells("X-Heartbeat"),
             "content": {
                 MEDIA_TYPE: {
                     "schema": TimelinePage.model_json_schema(ref_template="#/components/schemas/{model}")
@@ -50,7 +51,8 @@ async def stream(request: Request, query: Annotated[SourceQuery, Query()]) -> Re
     """Every message is what GET /localize would answer: the events that are there, then each change.
 
     `Last-Event-ID`, or `after`, is the cursor from which to go on; a browser's EventSource sends it by
-    itself when it reconnects. A comment every few seconds shows that the line still stands.
+    itself when it reconnects. A comment every few seconds, `X-Heartbeat` says how many, shows that the line
+    still stands.
     """
     service = service_of(request)
     asked = query.asked(PAGE)
@@ -64,7 +66,11 @@ class _EventStream(StreamingResponse):
     """Counts as open from before its first look at the timeline until its last byte."""
 
     def __init__(self, service: Service, query: EventQuery) -> None:
-        headers = {"cache-control": "no-cache", "x-accel-buffering": "no"}
+        headers = {
+            "cache-control": "no-cache",
+            "x-accel-buffering": "no",
+            "x-heartbeat": f"{service.settings.heartbeat_s:g}",
+        }
         super().__init__((), headers=headers, media_type=MEDIA_TYPE)
         self._service = service
         self._query = query

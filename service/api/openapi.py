@@ -54,6 +54,7 @@ HEADERS = {
     "Retry-After": _header("integer", "Seconds until it is worth another try."),
     "WWW-Authenticate": _header("string", "How the key is to be sent."),
     "X-Cursor": _header("string", "`after` of the next request."),
+    "X-Heartbeat": _header("number", "Seconds after which something comes, if only a comment."),
     "X-Origin": _header("string", "The instant from which seconds count."),
 }
 TOLD_WITH = {401: "WWW-Authenticate", 429: "Retry-After", 503: "Retry-After"}

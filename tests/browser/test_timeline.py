@@ -274,6 +274,25 @@ def test_the_page_comes_back_with_a_killed_service_and_misses_nothing(
         visit.assert_no_complaints()
 
 
+def test_a_service_that_hangs_is_not_live(
+    context: BrowserContext, graph: Path, sound: Sound, tmp_path: Path
+) -> None:
+    with (
+        ServiceProcess.running(tmp_path, graph, heartbeat_s=0.5) as service,
+        Visit.begin(context, service.url) as visit,
+        service.client() as client,
+    ):
+        first = post(client, sound, "hanging", timedelta(seconds=100))
+        visit.go("timeline?source=hanging")
+        expect_events(visit, first)
+        expect(visit.page.locator(".feed-state")).to_contain_text("Live")
+        with service.stopped():
+            expect(visit.page.locator(".feed-state")).to_contain_text("Connection lost")
+        expect(visit.page.locator(".feed-state")).to_contain_text("Live")
+        expect_events(visit, first + post(client, sound, "hanging", timedelta(seconds=50)))
+        visit.assert_no_complaints()
+
+
 @pytest.mark.parametrize(
     ("zone", "end", "ticks", "dragged"),
     [

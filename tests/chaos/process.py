@@ -88,6 +88,16 @@ class ServiceProcess:
                 pause.wait(0.01)
         raise AssertionError(f"not ready:\n{self.log}")
 
+    @contextmanager
+    def stopped(self) -> Iterator[None]:
+        """It does nothing meanwhile, and its connections stay."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self._process.send_signal(signal.SIGCONT)
+
     def kill(self) -> None:
         """As the kernel does when memory runs out; its decoders then end by themselves."""
         if self._process is not None:

@@ -69,6 +69,7 @@ def test_headers_that_make_a_difference_are_declared(
         ("/model", "get", "401", {"WWW-Authenticate"}),
         ("/localize", "get", "200", {"ETag", "X-Cursor", "X-Origin", "Link", "Content-Disposition"}),
         ("/localize", "get", "304", {"ETag"}),
+        ("/localize/stream", "get", "200", {"X-Heartbeat"}),
         ("/localize/{recording_id}", "get", "200", {"ETag"}),
         ("/health/ready", "get", "503", {"Retry-After"}),
         ("/v2/models/{name}/infer", "post", "200", {"Inference-Header-Content-Length"}),

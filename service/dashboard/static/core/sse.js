@@ -47,22 +47,41 @@ export class Parser {
   }
 }
 
+// Of an answer that does not say how often a sign of life comes.
+const HEARTBEAT_S = 15;
+// So many missing ones, and the service hangs, or the network went away without a word.
+const MISSED = 3;
+
 /**
  * The messages of one answer, until it ends or breaks.
  *
  * @param {Response} answer
  * @param {Parser} parser
+ * @throws {Error} nothing came for too long
  */
 export async function* messages(answer, parser) {
   if (!answer.body) return;
+  const patience = 1000 * MISSED * (Number(answer.headers.get("X-Heartbeat")) || HEARTBEAT_S);
   const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
   try {
     for (;;) {
-      const { done, value } = await reader.read();
+      const { done, value } = await within(reader.read(), patience);
       if (done) return;
       yield* parser.push(value);
     }
   } finally {
     reader.cancel().catch(() => {});
   }
+}
+
+/**
+ * @template T
+ * @param {Promise<T>} promise @param {number} ms
+ * @returns {Promise<T>} what it comes to, if in time
+ */
+function within(promise, ms) {
+  /** @type {number | undefined} */
+  let timer;
+  const late = new Promise((_, reject) => { timer = setTimeout(() => reject(new Error("Nothing came for too long.")), ms); });
+  return Promise.race([promise, late]).finally(() => clearTimeout(timer));
 }
