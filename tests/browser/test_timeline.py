@@ -274,7 +274,7 @@ def test_the_page_comes_back_with_a_killed_service_and_misses_nothing(
         visit.assert_no_complaints()
 
 
-def test_a_service_that_hangs_is_not_live(
+def test_a_service_that_hangs_is_not_shown_as_live_or_ready(
     context: BrowserContext, graph: Path, sound: Sound, tmp_path: Path
 ) -> None:
     with (
@@ -290,6 +290,11 @@ def test_a_service_that_hangs_is_not_live(
             expect(visit.page.locator(".feed-state")).to_contain_text("Connection lost")
         expect(visit.page.locator(".feed-state")).to_contain_text("Live")
         expect_events(visit, first + post(client, sound, "hanging", timedelta(seconds=50)))
+        visit.go("status")
+        expect(visit.page.locator(".gauges")).to_contain_text("ready")
+        with service.stopped():
+            expect(visit.page.locator(".gauges")).to_contain_text("unreachable")
+        expect(visit.page.locator(".gauges")).to_contain_text("ready")
         visit.assert_no_complaints()
 
 

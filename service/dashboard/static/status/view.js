@@ -11,6 +11,8 @@ import { parse, total } from "./metrics.js";
 /** @typedef {import("../main.js").Context} Context */
 
 const EVERY_MS = 2000;
+// A service that hangs takes connections, and would be shown as it was before.
+const PATIENCE_MS = 5000;
 
 /** @param {HTMLElement} host @param {Context} context */
 export async function mount(host, context) {
@@ -63,7 +65,10 @@ class Readings {
     let ready;
     let samples;
     try {
-      const [readiness, metrics] = await Promise.all([api.fetch(api.url("health/ready")), api.fetch(api.url("metrics"), { headers: { Accept: "text/plain" } })]);
+      const [readiness, metrics] = await Promise.all([
+        api.fetch(api.url("health/ready"), {}, PATIENCE_MS),
+        api.fetch(api.url("metrics"), { headers: { Accept: "text/plain" } }, PATIENCE_MS),
+      ]);
       if (metrics.status === 401 || metrics.status === 403) throw await refusal(metrics);
       ready = (await readiness.json()).status ?? "unknown";
       samples = metrics.ok ? parse(await metrics.text()) : null;
