@@ -127,23 +127,21 @@ def strung(sounds: Sequence[Sound], seconds: float, rng: np.random.Generator) ->
         seconds: a file takes another word until it is so long.
         rng: decides the order of words.
     """
-    alone, speakers = list[list[Sound]](), dict[tuple[str, str, str], list[Sound]]()
+    files, speakers = list[list[Sound]](), dict[tuple[str, str, str], list[Sound]]()
     for sound in sounds:
         if seconds and LAWS.get(sound.tag) is SPEECH and sound.group:
             speakers.setdefault((sound.split, sound.tag, sound.group), []).append(sound)
         else:
-            alone.append([sound])
+            files.append([sound])
     for words in speakers.values():
-        file, length_s = list[Sound](), 0.0
+        length_s = seconds
         for index in rng.permutation(len(words)):
-            file.append(words[index])
-            length_s += duration_of(words[index].file)
             if length_s >= seconds:
-                alone.append(file)
-                file, length_s = [], 0.0
-        if file:
-            alone.append(file)
-    return alone
+                files.append([])
+                length_s = 0.0
+            files[-1].append(words[index])
+            length_s += duration_of(words[index].file)
+    return files
 
 
 def joined(
