@@ -53,16 +53,16 @@ export class Api {
    *
    * @param {string | URL} url
    * @param {RequestInit} [init]
-   * @param {number} [patienceMs] no answer for so long is none; a question about the key takes as long as it takes
+   * @param {number} [patienceMs] in place of a signal: no answer for so long is none; a question about the key takes as long as it takes
    * @returns {Promise<Response>}
    */
   async fetch(url, init = {}, patienceMs) {
     for (;;) {
       const sent = this.keys.key;
-      const signals = [init.signal, patienceMs && AbortSignal.timeout(patienceMs)].filter((signal) => signal instanceof AbortSignal);
+      const signal = patienceMs ? AbortSignal.timeout(patienceMs) : init.signal;
       let answer;
       try {
-        answer = await fetch(url, { ...init, signal: AbortSignal.any(signals), headers: { ...init.headers, ...this.keys.headers } });
+        answer = await fetch(url, { ...init, signal, headers: { ...init.headers, ...this.keys.headers } });
       } catch (error) {
         if (init.signal?.aborted) throw error;
         throw ApiError.unreachable();
