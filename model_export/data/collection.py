@@ -35,6 +35,7 @@ COLUMNS = (
     "speaker_age",
     "licence",
 )
+SPLITS = ("train", "validation", "test")
 LONGEST_S = 12.0  # of a longer one, the middle
 SHORTEST_S = 0.15
 LEAST_STEADY = 0.6  # share of a broadband noise that is active
@@ -64,13 +65,16 @@ def read_sounds(table: Path) -> list[Sound]:
 
     Raises:
         CorpusError: it cannot be read or lacks a column, a tag is none of those that mixtures are made of,
-            or a file does not exist.
+            a split none of those there are, or a file does not exist.
     """
     sounds = []
     for line, row in numbered_rows(table, "file,tag", CorpusError):
         if row["tag"] not in (*LAWS, BACKGROUND):
             known = ", ".join((*LAWS, BACKGROUND))
             raise CorpusError(f"{table}, line {line}: tag is one of {known}, not {row['tag']!r}")
+        split = row.get("split") or "train"
+        if split not in SPLITS:
+            raise CorpusError(f"{table}, line {line}: split is one of {', '.join(SPLITS)}, not {split!r}")
         file = table.parent / row["file"]
         if not file.is_file():
             raise CorpusError(f"{table}, line {line}: there is no file {file}")
@@ -78,7 +82,7 @@ def read_sounds(table: Path) -> list[Sound]:
             name: row.get(name) or "" for name in ("subclass", "origin", "group", "speaker_age", "licence")
         }
         name = f"{table.stem}-{line:05d}"
-        sounds.append(Sound(name, file, row["tag"], split=row.get("split") or "train", **more))
+        sounds.append(Sound(name, file, row["tag"], split=split, **more))
     return sounds
 
 
@@ -170,7 +174,7 @@ def write_corpus(tables: Sequence[Path], out: Path, string_s: float, seed: int) 
         How many files there are, and why others were left out, how often.
 
     Raises:
-        CorpusError: a table is not as described above, or two have one name.
+        CorpusError: a table is not as described above, two have one name, or nothing of them can be mixed.
         RecordingError: a recording cannot be read.
     """
     if len({table.stem for table in tables}) < len(tables):
@@ -194,6 +198,9 @@ def write_corpus(tables: Sequence[Path], out: Path, string_s: float, seed: int) 
         soundfile.write(out / path, samples, SAMPLE_RATE, subtype="PCM_16")
         spans = ";".join(f"{onset:.3f}-{offset:.3f}" for onset, offset in regions)
         rows.append({**asdict(words[0]), "path": path, "active_regions": spans})
+    if not rows:
+        reasons = "; ".join(f"{times}: {reason}" for reason, times in left_out.most_common())
+        raise CorpusError(f"there is no sound to mix from{f' ({reasons})' if reasons else ''}")
     with (out / "sources.csv").open("w", newline="", encoding="utf-8") as file:
         table = csv.DictWriter(file, COLUMNS, extrasaction="ignore")
         table.writeheader()

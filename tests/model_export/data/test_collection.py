@@ -124,6 +124,11 @@ def test_what_cannot_be_mixed_is_left_out_and_said(tmp_path: Path) -> None:
     [
         ("file,label", "a.wav,o", r"own\.csv lacks the columns \['tag'\]"),
         ("file,tag", "a.wav,bell", r"own\.csv, line 2: tag is one of b, c, .*, background, not 'bell'"),
+        (
+            "file,tag,split",
+            "a.wav,o,dev",
+            r"own\.csv, line 2: split is one of train, validation, test, not 'dev'",
+        ),
         ("file,tag", "b.wav,o", r"own\.csv, line 2: there is no file .*b\.wav"),
     ],
 )
@@ -133,6 +138,15 @@ def test_a_table_that_is_not_as_described_is_refused(
     (tmp_path / "a.wav").touch()
     with pytest.raises(CorpusError, match=message):
         read_sounds(table_of(tmp_path, row, header=header))
+
+
+def test_a_corpus_of_nothing_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(CorpusError, match=r"there is no sound to mix from$"):
+        write_corpus([table_of(tmp_path)], tmp_path / "corpus", 0.0, 0)
+    soundfile.write(tmp_path / "silence.wav", np.zeros(SAMPLE_RATE), SAMPLE_RATE)
+    with pytest.raises(CorpusError, match=r"no sound to mix from \(1: less than 0\.15 s of it sounds\)"):
+        write_corpus([table_of(tmp_path, "silence.wav,o,,")], tmp_path / "corpus", 0.0, 0)
+    assert not (tmp_path / "corpus/sources.csv").exists()
 
 
 def test_tables_of_one_name_would_overwrite_each_other(tmp_path: Path) -> None:
