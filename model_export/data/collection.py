@@ -47,10 +47,11 @@ PAUSES_S = (0.1, 0.45)
 
 @dataclass(frozen=True, slots=True)
 class Sound:
-    """A row of a table. `id` names table and line; the others are the columns of the corpus folder."""
+    """A row of a table: its recording, and what the corpus folder says of it; `id` names table and line."""
 
     id: str
     file: Path
+    duration_s: float
     tag: str
     subclass: str
     origin: str
@@ -66,6 +67,7 @@ def read_sounds(table: Path) -> list[Sound]:
     Raises:
         CorpusError: it cannot be read or lacks a column, a tag is none of those that mixtures are made of,
             a split none of those there are, or a file does not exist.
+        RecordingError: a file is no recording, or an empty one.
     """
     sounds = []
     for line, row in numbered_rows(table, "file,tag", CorpusError):
@@ -82,7 +84,7 @@ def read_sounds(table: Path) -> list[Sound]:
             name: row.get(name) or "" for name in ("subclass", "origin", "group", "speaker_age", "licence")
         }
         name = f"{table.stem}-{line:05d}"
-        sounds.append(Sound(name, file, row["tag"], split=split, **more))
+        sounds.append(Sound(name, file, duration_of(file), row["tag"], split=split, **more))
     return sounds
 
 
@@ -112,15 +114,14 @@ def prepare(samples: NDArray[np.float32], tag: str) -> tuple[NDArray[np.float32]
     return centred * min(ACTIVE_RMS / rms, PEAK / float(np.abs(centred).max())), regions
 
 
-def read_samples(file: Path) -> NDArray[np.float32]:
+def read_samples(sound: Sound) -> NDArray[np.float32]:
     """(samples,) mono at 16 kHz, the middle `LONGEST_S` of what is longer.
 
     Raises:
-        RecordingError: it cannot be read, is empty, or holds samples that are no finite numbers.
+        RecordingError: it cannot be read, or holds samples that are no finite numbers.
     """
-    duration_s = duration_of(file)
-    kept_s = min(duration_s, LONGEST_S)
-    return load_chunk(file, (duration_s - kept_s) / 2, kept_s, SAMPLE_RATE)
+    kept_s = min(sound.duration_s, LONGEST_S)
+    return load_chunk(sound.file, (sound.duration_s - kept_s) / 2, kept_s, SAMPLE_RATE)
 
 
 def strung(sounds: Sequence[Sound], seconds: float, rng: np.random.Generator) -> list[list[Sound]]:
@@ -144,7 +145,7 @@ def strung(sounds: Sequence[Sound], seconds: float, rng: np.random.Generator) ->
                 files.append([])
                 length_s = 0.0
             files[-1].append(words[index])
-            length_s += duration_of(words[index].file)
+            length_s += words[index].duration_s
     return files
 
 
@@ -188,7 +189,7 @@ def write_corpus(tables: Sequence[Path], out: Path, string_s: float, seed: int) 
         usable = []
         for word in words:
             try:
-                usable.append(prepare(read_samples(word.file), word.tag))
+                usable.append(prepare(read_samples(word), word.tag))
             except UnusableError as error:
                 left_out[str(error)] += 1
         if not usable:

@@ -8,6 +8,7 @@ from typer.testing import CliRunner
 
 from model_export.__main__ import create_app
 from model_export.data.activity import SPEECH, active_regions
+from model_export.data.chunk_files import RecordingError
 from model_export.data.collection import read_sounds, write_corpus
 from model_export.data.corpus import SAMPLE_RATE, CorpusError, read_corpus
 
@@ -138,6 +139,15 @@ def test_a_table_that_is_not_as_described_is_refused(
     (tmp_path / "a.wav").touch()
     with pytest.raises(CorpusError, match=message):
         read_sounds(table_of(tmp_path, row, header=header))
+
+
+def test_what_is_no_recording_is_told_before_anything_is_written(tmp_path: Path) -> None:
+    word(tmp_path / "bell.wav")
+    (tmp_path / "notes.wav").write_text("no sound")
+    table = table_of(tmp_path, "bell.wav,o,,", "notes.wav,o,,")
+    with pytest.raises(RecordingError, match=r"cannot read the recording .*notes\.wav"):
+        write_corpus([table], tmp_path / "corpus", 0.0, 0)
+    assert not (tmp_path / "corpus").exists()
 
 
 def test_a_corpus_of_nothing_is_refused(tmp_path: Path) -> None:
