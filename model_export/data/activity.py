@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from service.engine.events import active_runs
+
 Regions = tuple[tuple[float, float], ...]
 
 WINDOW_S = 0.025
@@ -76,10 +78,11 @@ def active_regions(samples: NDArray[np.float32], sample_rate: int, law: Activity
         return ((0.0, duration_s),)
     begin = max(loud - law.below_db, floor + law.over_floor_db)
     regions: list[tuple[float, float]] = []
-    for first, stop in _hysteresis(levels, begin, begin - law.hysteresis_db):
-        onset = max(0.0, first * HOP_S - PADDING_S[0])
+    for start, stop in zip(*active_runs(levels, begin, begin - law.hysteresis_db), strict=True):
+        first = start + (levels[start:stop] >= begin).argmax()
+        onset = max(0.0, float(first) * HOP_S - PADDING_S[0])
         # A frame is told by where it begins; what is heard last in it may be a window later.
-        offset = min(duration_s, (stop - 1) * HOP_S + WINDOW_S + PADDING_S[1])
+        offset = min(duration_s, float(stop - 1) * HOP_S + WINDOW_S + PADDING_S[1])
         if regions and onset - regions[-1][1] < law.gap_s:
             regions[-1] = (regions[-1][0], offset)
         else:
@@ -89,18 +92,3 @@ def active_regions(samples: NDArray[np.float32], sample_rate: int, law: Activity
 
 def _third_loudest(levels: NDArray[np.float64]) -> float:
     return float(np.sort(levels)[-min(3, len(levels))])
-
-
-def _hysteresis(levels: NDArray[np.float64], begin: float, end: float) -> list[tuple[int, int]]:
-    """Runs of frames, [first, stop), that begin with one of at least `begin` and have none below `end`."""
-    runs = []
-    first = None
-    for index, level in enumerate(levels):
-        if first is None and level >= begin:
-            first = index
-        elif first is not None and level < end:
-            runs.append((first, index))
-            first = None
-    if first is not None:
-        runs.append((first, len(levels)))
-    return runs

@@ -123,7 +123,7 @@ def median_filter(curve: NDArray[np.float32], frames: int) -> NDArray[np.float32
 
 
 def active_runs(
-    curve: NDArray[np.float32], onset_threshold: float, offset_threshold: float
+    curve: NDArray[np.floating], onset_threshold: float, offset_threshold: float
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Runs of frames at or above the offset threshold that reach the onset threshold (hysteresis).
 
