@@ -20,22 +20,10 @@ from tqdm import tqdm
 
 from model_export.data.activity import LAWS, SPEECH, Regions, active_regions
 from model_export.data.chunk_files import RecordingError, duration_of, load_chunk
-from model_export.data.corpus import BACKGROUND, SAMPLE_RATE, CorpusError
+from model_export.data.corpus import BACKGROUND, SAMPLE_RATE, SOURCE_COLUMNS, SPLITS, CorpusError
 from model_export.data.table import numbered_rows
 
-COLUMNS = (
-    "id",
-    "path",
-    "split",
-    "tag",
-    "subclass",
-    "origin",
-    "group",
-    "active_regions",
-    "speaker_age",
-    "licence",
-)
-SPLITS = ("train", "validation", "test")
+COLUMNS = (*SOURCE_COLUMNS.split(","), "speaker_age", "licence")
 LONGEST_S = 12.0  # of a longer one, the middle
 SHORTEST_S = 0.15
 LEAST_STEADY = 0.6  # share of a broadband noise that is active

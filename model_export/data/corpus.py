@@ -16,12 +16,15 @@ import soundfile
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from model_export.data.activity import Regions
 from model_export.data.array_file import draft_of, new_array
 from model_export.data.table import read_rows
 from service.engine.errors import AttLocError
 
 SAMPLE_RATE = 16_000
 BACKGROUND = "background"
+SPLITS = ("train", "validation", "test")
+SOURCE_COLUMNS = "id,path,split,tag,subclass,origin,group,active_regions"
 
 
 class CorpusError(AttLocError):
@@ -47,7 +50,7 @@ class Source:
     subclass: str
     origin: str
     group: str
-    active_regions_s: tuple[tuple[float, float], ...]
+    active_regions_s: Regions
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,8 +120,7 @@ def read_corpus(root: Path, more: Sequence[Path] = (), label_list: str = "develo
 
 
 def _sources(root: Path) -> Iterator[Source]:
-    columns = "id,path,split,tag,subclass,origin,group,active_regions"
-    for row in read_rows(root / "sources.csv", columns, CorpusError):
+    for row in read_rows(root / "sources.csv", SOURCE_COLUMNS, CorpusError):
         yield Source(
             id=row["id"],
             path=_file(root, row),
@@ -138,7 +140,7 @@ def _file(root: Path, row: dict[str, str]) -> Path:
     return path
 
 
-def _regions(row: dict[str, str]) -> tuple[tuple[float, float], ...]:
+def _regions(row: dict[str, str]) -> Regions:
     """`0.120-1.480;2.000-2.310` (or separated by blanks) to pairs of seconds."""
     text = row["active_regions"]
     wrong = f"active_regions of {row['id']!r} must look like 0.12-1.48;2.0-2.31: {text!r}"

@@ -14,7 +14,7 @@ from numpy.lib.format import open_memmap
 from tqdm import tqdm
 
 from model_export.data.array_file import new_array
-from model_export.data.corpus import AudioBank, decode, read_corpus
+from model_export.data.corpus import SPLITS, AudioBank, decode, read_corpus
 from model_export.data.labels import TAGS
 from model_export.data.mixture_set import Truth, begin_set, write_tables
 from model_export.data.mixtures import SAMPLES, Mixer, Mixture
@@ -22,8 +22,9 @@ from model_export.data.rooms import SimulatedRooms, load_measured, simulate
 from model_export.data.styles import STYLES
 from service.engine.errors import AttLocError
 
-SPLIT_STREAMS = {"train": 1, "validation": 2, "test": 3}
+SPLIT_STREAMS = {split: stream for stream, split in enumerate(SPLITS, 1)}
 SHARD = 100
+CORPUS = [Path("data/corpus")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +128,7 @@ def register(app: typer.Typer) -> None:
             typer.Option(
                 help="folder of isolated recordings; repeatable, rooms and label sets are those of the first"
             ),
-        ] = [Path("data/corpus")],  # noqa: B006
+        ] = CORPUS,
         split: Annotated[str, typer.Option(help="train, validation or test")] = "train",
         style: Annotated[str, typer.Option(help="standard, hard, voices or shifted")] = "hard",
         count: Annotated[int, typer.Option(min=1, help="chunks of 4 s")] = 2000,
