@@ -42,6 +42,15 @@ def locked(graph: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ru
         yield server
 
 
+def with_a_key_that_is_taken_away(visit: Visit, view: str, shown: str) -> None:
+    """A view that was let in, and whose next request will not be."""
+    visit.go(view)
+    visit.page.evaluate("(key) => sessionStorage.setItem('attloc.key', key)", KEY)
+    visit.page.reload()
+    visit.wait_for(shown)
+    visit.page.evaluate("() => sessionStorage.setItem('attloc.key', 'taken-away')")
+
+
 def test_a_key_is_asked_for_and_kept_for_the_tab_alone(
     context: BrowserContext, locked: Running, sound: Sound
 ) -> None:
@@ -118,11 +127,7 @@ def test_who_has_no_other_key_is_asked_for_one_once(context: BrowserContext, loc
     with Visit.begin(context, locked.url) as visit:
         visit.page.route("**/sources", nothing_heard)
         for view, shown in (("status", ".gauge"), ("timeline", ".blank")):
-            visit.go(view)
-            visit.page.evaluate("(key) => sessionStorage.setItem('attloc.key', key)", KEY)
-            visit.page.reload()
-            visit.wait_for(shown)
-            visit.page.evaluate("() => sessionStorage.setItem('attloc.key', 'taken-away')")
+            with_a_key_that_is_taken_away(visit, view, shown)
             visit.page.get_by_role("button", name="Cancel").click()
             expect(visit.page.get_by_role("alert")).to_contain_text("not one of this service's")
             expect(visit.page.get_by_role("dialog")).to_have_count(0)
@@ -132,11 +137,7 @@ def test_who_has_no_other_key_is_asked_for_one_once(context: BrowserContext, loc
 
 def test_live_sound_asks_for_another_key_or_ends(context: BrowserContext, locked: Running) -> None:
     with Visit.begin(context, locked.url) as visit:
-        visit.go("analyse")
-        visit.page.evaluate("(key) => sessionStorage.setItem('attloc.key', key)", KEY)
-        visit.page.reload()
-        visit.wait_for(".drop")
-        visit.page.evaluate("() => sessionStorage.setItem('attloc.key', 'taken-away')")
+        with_a_key_that_is_taken_away(visit, "analyse", ".drop")
         visit.page.evaluate(LISTENING)
         visit.page.get_by_role("button", name="Cancel").click()
         visit.page.wait_for_function("() => line.state === 'closed'")
@@ -153,12 +154,8 @@ def test_live_sound_outlasts_a_proxy_that_does_not_reach_the_service(
     context: BrowserContext, locked: Running, status: int
 ) -> None:
     with Visit.begin(context, locked.url) as visit:
-        visit.go("analyse")
-        visit.page.evaluate("(key) => sessionStorage.setItem('attloc.key', key)", KEY)
-        visit.page.reload()
-        visit.wait_for(".drop")
+        with_a_key_that_is_taken_away(visit, "analyse", ".drop")
         # Refused without a word, as by a proxy.
-        visit.page.evaluate("() => sessionStorage.setItem('attloc.key', 'taken-away')")
         visit.page.route("**/model", lambda route: route.fulfill(status=status, body="<h1>Bad Gateway</h1>"))
         visit.page.evaluate(LISTENING)
         visit.page.wait_for_function("() => ['waiting', 'closed'].includes(line.state)")
