@@ -18,8 +18,13 @@ Device = Literal["auto", "cpu", "cuda"]
 CPU = "CPUExecutionProvider"
 CUDA = "CUDAExecutionProvider"
 
+# An exhaustive search costs 0.6 s for every new shape. TF32 keeps ten bits of a product's factors, and curves
+# came out a thousandth off the CPU's.
+_CUDA_OPTIONS = {"cudnn_conv_algo_search": "HEURISTIC", "use_tf32": "0"}
+
 INPUT = "waveform"
-_OUTPUTS = {"tags": 2, "attention": 2, "localization": 3, "presence": 3}  # name: rank
+_AXES = ("batch", "samples")
+OUTPUTS = {"tags": 2, "attention": 2, "localization": 3, "presence": 3}  # name: rank
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,12 +64,13 @@ class Bundle:
         provider: the execution provider really in use.
     """
 
-    def __init__(self, session: Any, card: ModelCard, path: Path, sha256: str) -> None:
+    def __init__(self, session: Any, card: ModelCard, path: Path, content: bytes) -> None:
         self._session = session
         self.card = card
         self.path = path
-        self.sha256 = sha256
+        self.sha256 = hashlib.sha256(content).hexdigest()
         self.provider: str = session.get_providers()[0]
+        self._content = content if self.on_cuda else b""  # of which others are opened
 
     @classmethod
     def load(cls, path: Path, *, device: Device = "auto") -> "Bundle":
@@ -87,7 +93,7 @@ class Bundle:
         document = session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
         if document is None:
             raise BundleError(f"{path} carries no {METADATA_KEY!r} metadata: not a graph for this service")
-        bundle = cls(session, ModelCard.from_json(document), path, hashlib.sha256(content).hexdigest())
+        bundle = cls(session, ModelCard.from_json(document), path, content)
         if device == "cuda" and bundle.provider != CUDA:
             raise BundleError(f"asked for cuda, but ONNX Runtime fell back to {session.get_providers()}")
         return bundle
@@ -108,7 +114,24 @@ class Bundle:
         Args:
             waveforms: (batch, samples) float32 at the model's rate, full scale 1, at least one frame.
         """
-        return Outputs(*self._session.run(list(_OUTPUTS), {INPUT: waveforms}))
+        return Outputs(*self._session.run(list(OUTPUTS), {INPUT: waveforms}))
+
+    def open_capturing(self, shape: tuple[int, ...]) -> tuple[Any, Any, str]:
+        """A session on the GPU that captures a run as a CUDA graph and replays it from then on.
+
+        Args:
+            shape: (batch, samples) of all its runs.
+
+        Returns:
+            What makes values for it, the session, and the device where they have to lie.
+        """
+        runtime = load_runtime()
+        options = _options(runtime)
+        for axis, size in zip(_AXES, shape, strict=True):
+            options.add_free_dimension_override_by_name(axis, size)
+        providers = [(CUDA, _CUDA_OPTIONS | {"enable_cuda_graph": "1"})]
+        session = runtime.InferenceSession(self._content, options, providers=providers)
+        return runtime.OrtValue, session, "cuda"
 
     def self_test(self) -> None:
         """Run the vector stored in the graph and check the answer and its shapes.
@@ -120,7 +143,7 @@ class Bundle:
         samples = card.self_test.samples
         out = self.run(samples[np.newaxis])
         frames, labels = card.frames(len(samples)), len(card.labels)
-        shapes = {name: getattr(out, name).shape for name in _OUTPUTS}
+        shapes = {name: getattr(out, name).shape for name in OUTPUTS}
         wanted = {
             "tags": (1, labels),
             "attention": (1, frames),
@@ -150,7 +173,7 @@ class Bundle:
             return all(
                 np.array_equal(getattr(together.row(row), name), getattr(alone[row], name))
                 for row in range(batch)
-                for name in _OUTPUTS
+                for name in OUTPUTS
             )
 
         larger = takewhile(keeps_bits, range(2, most + 1))
@@ -158,17 +181,21 @@ class Bundle:
 
 
 def _open(runtime: Any, content: bytes, path: Path, device: Device) -> Any:
+    options, providers = _options(runtime), _providers(runtime, device)
+    try:
+        return runtime.InferenceSession(content, options, providers=providers)
+    except Exception as error:  # ONNX Runtime's exceptions share no other base
+        raise BundleError(f"{path} is not a graph that ONNX Runtime can run: {error}") from error
+
+
+def _options(runtime: Any) -> Any:
     options = runtime.SessionOptions()
     # Parallelism is one window a thread; a second thread inside a window costs more than it brings.
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = 3
-    providers = _providers(runtime, device)
-    try:
-        return runtime.InferenceSession(content, options, providers=providers)
-    except Exception as error:  # ONNX Runtime's exceptions share no other base
-        raise BundleError(f"{path} is not a graph that ONNX Runtime can run: {error}") from error
+    return options
 
 
 def _providers(runtime: Any, device: Device) -> list[Any]:
@@ -182,15 +209,13 @@ def _providers(runtime: Any, device: Device) -> list[Any]:
         )
     # CUDA and cuDNN come as wheels of their own, outside the loader's path.
     runtime.preload_dlls()
-    # An exhaustive search costs 0.6 s for every new shape. TF32 keeps ten bits of a product's factors, and
-    # curves came out a thousandth off the CPU's.
-    return [(CUDA, {"cudnn_conv_algo_search": "HEURISTIC", "use_tf32": "0"}), CPU]
+    return [(CUDA, _CUDA_OPTIONS), CPU]
 
 
 def _check_signature(session: Any, path: Path) -> None:
     inputs = {node.name: (node.type, len(node.shape)) for node in session.get_inputs()}
     outputs = {node.name: (node.type, len(node.shape)) for node in session.get_outputs()}
-    wanted = {name: ("tensor(float)", rank) for name, rank in _OUTPUTS.items()}
+    wanted = {name: ("tensor(float)", rank) for name, rank in OUTPUTS.items()}
     if inputs != {INPUT: ("tensor(float)", 2)}:
         raise BundleError(f"{path} takes {inputs}, not {INPUT!r} of two float32 axes (batch, samples)")
     missing = {name: signature for name, signature in wanted.items() if outputs.get(name) != signature}

@@ -2,15 +2,13 @@
 
 from dataclasses import dataclass, replace
 
-import numpy as np
-
 from service.engine.bundle import Bundle
 from service.engine.cpus import usable_cpus
 
 _LARGEST_CPU_GROUP = 4
-# On a GPU a run takes little longer for 32 windows than for one: the recurrent layers go frame by frame. What
-# fills up a group costs next to nothing, and a second run beside the first brings half as much again.
-_CUDA_SIZES = (1, 8, 32)
+# On a GPU 16 windows take half as long again as one, 64 three times as long and less than 24 or 32 do
+# (docs/deployment.md): what fills up a group costs little. A second thread brings a quarter more.
+_CUDA_SIZES = (1, 4, 16, 64)
 _CUDA_WORKERS = 2
 # A long recording has as many windows in flight as the machine has use for. So many of them leave the queue
 # open to others, on however many cores; on few it is no smaller than this.
@@ -71,10 +69,3 @@ def _on_cpu(bundle: Bundle, workers: int | None) -> Policy:
 
 def _roomy(policy: Policy) -> int:
     return max(_SMALLEST_QUEUE, _LONG_RECORDINGS * policy.in_flight)
-
-
-def warm_up(bundle: Bundle, policy: Policy) -> None:
-    """Run every batch size once, so that no recording pays for the first run of a shape."""
-    samples = bundle.card.grid.window_samples
-    for size in policy.sizes:
-        bundle.run(np.zeros((size, samples), np.float32))

@@ -38,10 +38,17 @@ _FAILURES = 3  # runs of the graph that fail in a row before the engine calls it
 class Scheduler:
     """Runs windows on worker threads; `lock` guards everything that changes."""
 
-    def __init__(self, run: Run, policy: Policy, observer: Observer | None = None) -> None:
+    def __init__(self, make_run: Callable[[], Run], policy: Policy, observer: Observer | None = None) -> None:
+        """Start the workers, one after the other.
+
+        Args:
+            make_run: called in each worker's thread: what it runs the graph with.
+            policy: how.
+            observer: who is told about the work.
+        """
         self.policy = policy
         self.lock = threading.Lock()
-        self._run = run
+        self._make_run = make_run
         self._observer = observer or Silent()
         self._work = threading.Condition(self.lock)  # something is queued, or all is over
         self._empty = threading.Condition(self.lock)  # the last job is released
@@ -57,12 +64,14 @@ class Scheduler:
         self._draining = False
         self._closed = False
         self._running_since: list[float | None] = [None] * policy.workers
+        self._started = threading.Semaphore(0)
         self._threads = [
             threading.Thread(target=self._serve, args=(worker,), name=f"attloc-{worker}", daemon=True)
             for worker in range(policy.workers)
         ]
         for thread in self._threads:
             thread.start()
+            self._started.acquire()
 
     @property
     def depth(self) -> int:
@@ -226,9 +235,13 @@ class Scheduler:
 
     def _serve(self, worker: int) -> None:
         step_behind()
+        try:
+            run = self._make_run()
+        finally:
+            self._started.release()
         while group := self._next_group():
             self._running_since[worker] = time.monotonic()
-            self._answer(group)
+            self._answer(run, group)
             self._running_since[worker] = None
 
     def _next_group(self) -> list[tuple[Job, Task]]:
@@ -317,12 +330,12 @@ class Scheduler:
             with contextlib.suppress(ValueError):  # it is just being looked at
                 self._line_of(job).remove(job)
 
-    def _answer(self, group: list[tuple[Job, Task]]) -> None:
+    def _answer(self, run: Run, group: list[tuple[Job, Task]]) -> None:
         begun = time.monotonic()
         outputs: Outputs | None = None
         failure: Exception | None = None
         try:
-            outputs = self._run(self._stacked([task.window.samples for _, task in group]))
+            outputs = run(self._stacked([task.window.samples for _, task in group]))
         except Exception as error:  # noqa: BLE001 - whatever the runtime raises is the jobs' to report
             failure = UnavailableError(f"the model failed on a window: {error}")
         seconds = time.monotonic() - begun

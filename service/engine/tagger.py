@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from service.engine.analysis import Analysis, Chunk
 from service.engine.audio import MAX_AMPLITUDE, AudioFormat, Levels, Limits, Recording
 from service.engine.bundle import Bundle, Device, Outputs
+from service.engine.captured import CapturedRuns
 from service.engine.columns import Columns
 from service.engine.deadline import Deadline
 from service.engine.decoders import Decoders
@@ -25,9 +26,9 @@ from service.engine.events import decode_all
 from service.engine.job import Job
 from service.engine.observer import Observer, Silent
 from service.engine.opening import open_recording
-from service.engine.policy import policy_for, warm_up
+from service.engine.policy import Policy, policy_for
 from service.engine.remarks import remarks_on
-from service.engine.scheduler import Scheduler
+from service.engine.scheduler import Run, Scheduler
 from service.engine.stitcher import Stitcher
 from service.engine.windows import Window
 
@@ -68,7 +69,7 @@ class Tagger:
         limits: Limits | None = None,
         observer: Observer | None = None,
     ) -> Self:
-        """Load a graph, check it against its self-test, warm it up, and start the workers.
+        """Load a graph, check it against its self-test, and start the workers, warm.
 
         Args:
             model: the exported graph.
@@ -84,10 +85,10 @@ class Tagger:
         bundle = Bundle.load(model, device=device)
         bundle.self_test()
         policy = policy_for(bundle, workers=workers, queue_windows=queue_windows)
-        warm_up(bundle, policy)
         limits = limits or Limits()
         decoders = Decoders(bundle.card.sample_rate, limits, size=2 + policy.workers, observer=observer)
-        return cls(bundle, Scheduler(bundle.run, policy, observer), decoders, limits, observer)
+        scheduler = Scheduler(lambda: _run_of(bundle, policy), policy, observer)
+        return cls(bundle, scheduler, decoders, limits, observer)
 
     @property
     def healthy(self) -> bool:
@@ -299,6 +300,11 @@ class Tagger:
             curves=curves,
             warnings=remarks_on(form, levels, card.sample_rate),
         )
+
+
+def _run_of(bundle: Bundle, policy: Policy) -> Run:
+    """What a worker runs the graph with, made in its thread."""
+    return CapturedRuns(bundle, policy.sizes).run if bundle.on_cuda else bundle.run
 
 
 def _known(analysis: Analysis) -> Callable[[], Analysis]:

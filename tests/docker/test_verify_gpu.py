@@ -54,7 +54,7 @@ def test_it_compares_and_measures(
     assert verify.main() == 0
     told = capsys.readouterr().out
     assert "largest difference to the CPU 0.00e+00 (allowed 0.0001)" in told
-    assert "| batch | chunks/s, 1 stream | chunks/s, 2 streams |" in told
+    assert "| batch | chunks/s, as they come | chunks/s, captured | chunks/s, captured, two threads |" in told
     numbers = json.loads(arguments.read_text())
     assert numbers["difference"] == 0
     assert set(numbers["chunks_per_s"]) == {"1", "4"}

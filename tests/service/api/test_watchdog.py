@@ -3,6 +3,8 @@
 import threading
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -24,15 +26,15 @@ def test_a_hanging_worker_is_noticed_by_the_probes_and_by_those_who_wait(
 
     def hangs(settings: Settings, observer: Observer) -> Tagger:
         tagger = open_tagger(settings, observer)
-        scheduler, run = tagger.scheduler, tagger.scheduler._run
-        scheduler.policy = replace(scheduler.policy, hang_s=0.2)
+        session = tagger.bundle._session
+        tagger.scheduler.policy = replace(tagger.scheduler.policy, hang_s=0.2)
 
-        def stuck(waveforms):  # type: ignore[no-untyped-def]
+        def stuck(*asked: Any) -> Any:
             if hanging.is_set():
                 released.wait(60)
-            return run(waveforms)
+            return session.run(*asked)
 
-        scheduler._run = stuck
+        tagger.bundle._session = SimpleNamespace(run=stuck)
         return tagger
 
     with (

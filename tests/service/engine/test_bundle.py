@@ -13,7 +13,7 @@ import pytest
 from service.engine import bundle as module
 from service.engine.bundle import CPU, CUDA, Bundle
 from service.engine.errors import BundleError
-from service.engine.policy import policy_for, warm_up
+from service.engine.policy import policy_for
 from service.engine.runtime import load_runtime
 
 Build = Callable[..., Path]
@@ -154,10 +154,22 @@ def test_on_cuda_convolutions_are_found_by_heuristic_and_batches_are_large(
     assert runtime.preloaded
     assert bundle.on_cuda
     policy = policy_for(bundle)
-    assert (policy.workers, policy.sizes[-1], policy.grouped_samples) == (2, 32, None)
+    assert (policy.workers, policy.sizes[-1], policy.grouped_samples) == (2, 64, None)
     assert policy.linger_s > 0
-    assert policy.queue_windows == 2048
-    warm_up(bundle, policy)
+    assert policy.queue_windows == 4096
+
+
+def test_a_session_that_captures_is_the_same_graph_on_the_gpu_of_one_shape(
+    framewise_graph: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runtime = Runtime(works=True)
+    monkeypatch.setattr(module, "load_runtime", lambda: runtime)
+    bundle = Bundle.load(framewise_graph, device="cuda")
+    values, session, device = bundle.open_capturing((4, 1024))
+    ((provider, options),) = runtime.asked
+    assert (provider, device, values) == (CUDA, "cuda", load_runtime().OrtValue)
+    assert options == {"cudnn_conv_algo_search": "HEURISTIC", "use_tf32": "0", "enable_cuda_graph": "1"}
+    assert session.get_inputs()[0].shape == [4, 1024]
 
 
 def test_both_wheels_at_once_are_refused(framewise_graph: Path, monkeypatch: pytest.MonkeyPatch) -> None:

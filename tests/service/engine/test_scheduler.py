@@ -16,7 +16,7 @@ from service.engine.bundle import Outputs
 from service.engine.errors import AbandonedError, DeadlineError, UnavailableError
 from service.engine.observer import Shed, Silent
 from service.engine.policy import Policy
-from service.engine.scheduler import Scheduler
+from service.engine.scheduler import Run, Scheduler
 from service.engine.windows import Window
 
 PATIENCE_S = 10.0  # only a broken scheduler ever waits so long
@@ -81,7 +81,7 @@ def start(model: GatedModel, counts: Counts) -> Iterator[Start]:
     started: list[Scheduler] = []
 
     def begin(**policy: object) -> Scheduler:
-        scheduler = Scheduler(model, Policy(**{"workers": 1, "queue_windows": 100} | policy), counts)  # type: ignore[arg-type]
+        scheduler = Scheduler(lambda: model, Policy(**{"workers": 1, "queue_windows": 100} | policy), counts)  # type: ignore[arg-type]
         started.append(scheduler)
         return scheduler
 
@@ -513,6 +513,37 @@ def test_a_long_recording_that_would_make_another_late_is_refused(start: Start) 
         scheduler.admit(100, deadline=time.monotonic() + 1000)
 
 
+def test_each_worker_makes_its_own_run_in_its_thread_one_after_the_other(model: GatedModel) -> None:
+    made: list[tuple[str, int]] = []
+    making = threading.Lock()
+
+    def make_run() -> Run:
+        assert making.acquire(blocking=False)  # nobody else is
+        time.sleep(0.01)
+        made.append((threading.current_thread().name, threading.get_ident()))
+        making.release()
+        return model
+
+    scheduler = Scheduler(make_run, Policy(workers=3, queue_windows=4))
+    assert [name for name, _ in made] == ["attloc-0", "attloc-1", "attloc-2"]
+    assert len({*made, threading.get_ident()}) == 4
+    assert scheduler.healthy
+    scheduler.close()
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_worker_that_cannot_begin_is_a_dead_one() -> None:
+    def make_run() -> Run:
+        raise RuntimeError("CUDA failure 2: out of memory")
+
+    scheduler = Scheduler(make_run, Policy(workers=1, queue_windows=4))
+    scheduler._threads[0].join()
+    assert not scheduler.healthy
+    with pytest.raises(UnavailableError, match="hangs or died"):
+        scheduler.admit(1)
+    scheduler.close()
+
+
 def test_who_runs_the_graph_lets_the_others_go_first() -> None:
     ranks: list[int] = []
 
@@ -522,7 +553,7 @@ def test_who_runs_the_graph_lets_the_others_go_first() -> None:
         return Outputs(first, first, first[:, :, np.newaxis], first[:, :, np.newaxis])
 
     mine = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
-    scheduler = Scheduler(run, Policy(workers=1, queue_windows=4))
+    scheduler = Scheduler(lambda: run, Policy(workers=1, queue_windows=4))
     with scheduler.admit(1) as job:
         list(job.map([Window(0, np.zeros(16, np.float32))]))
     scheduler.close()
