@@ -59,7 +59,7 @@ class Settings(BaseSettings):
         Field(
             ge=1,
             description="Windows that may be in memory waiting for the model, few of each recording; "
-            "beyond it new ones get 503; unset: 128 for each core, on a GPU 2048, at least 1024.",
+            "beyond it new ones get 503; unset: 128 for each core, on a GPU 4096, at least 1024.",
         ),
     ] = None
     deadline_s: Annotated[
