@@ -18,6 +18,8 @@ class FrontEndConfig:
         log: natural logarithm of the mel magnitudes; False keeps them linear, as the authors' script did.
         floor: mel magnitudes below it count as it; about white noise of -80 dBFS: quiet recordings keep
             their sounds, the rounding noise of 16 bits stays below.
+        remove_offset: the mean of the waveform is taken off. Cheap microphones have one, recordings to learn
+            from hardly ever.
     """
 
     sample_rate: int = 16_000
@@ -26,6 +28,7 @@ class FrontEndConfig:
     n_mels: int = 40
     log: bool = True
     floor: float = 1e-5
+    remove_offset: bool = True
 
 
 class FrontEnd(nn.Module):
@@ -54,6 +57,13 @@ class FrontEnd(nn.Module):
     def standardized(self, features: Tensor) -> Tensor:
         """(..., bands) from `compressed` to mean 0 and variance 1 a band, as over the training data."""
         return (features - self.mean) * self.scale
+
+    def centred(self, waveform: Tensor) -> Tensor:
+        """(batch, samples) to the same, the offset taken off where the configuration says so."""
+        if not self.config.remove_offset:
+            return waveform
+        offset = F.adaptive_avg_pool1d(waveform[:, None], 1)[:, 0]  # as in Eq. 8: the same bits in any batch
+        return waveform - offset
 
     def level(self, features: Tensor) -> Tensor:
         """(batch, frames, bands) from `compressed` to how loud each frame is, (batch, frames, 1).
@@ -96,7 +106,8 @@ class LogMel(FrontEnd):
 
     def compressed(self, waveform: Tensor) -> Tensor:
         """(batch, samples) in [-1, 1] to unstandardized features, (batch, frames, mels)."""
-        mel: Tensor = self.mel @ self.spectrum(waveform) / self.config.n_fft  # (batch, mels, frames)
+        spectrum = self.spectrum(self.centred(waveform))
+        mel: Tensor = self.mel @ spectrum / self.config.n_fft  # (batch, mels, frames)
         if self.config.log:
             mel = mel.clamp(min=self.config.floor).log()
         return mel.transpose(1, 2)  # (batch, frames, mels)

@@ -72,9 +72,12 @@ def adopt(tagger: WaveformTagger, config: TrainConfig, start: Checkpoint, anew: 
 
 
 def _refuse_other_features(config: TrainConfig, start: TrainConfig) -> None:
-    """Weights fit the features they were learned on; the shapes of other ones may well be the same."""
+    """Weights fit the features they were learned on; the shapes of other ones may well be the same.
+
+    Whether an offset is removed is left to each: what is learned from has none to speak of.
+    """
     new, old = (
-        {f"frontend.{name}": value for name, value in asdict(run.frontend).items()}
+        {f"frontend.{name}": value for name, value in asdict(run.frontend).items() if name != "remove_offset"}
         | {"standardize": run.standardize}
         for run in (config, start)
     )

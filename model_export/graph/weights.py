@@ -56,7 +56,7 @@ def config_of(card: ModelCard, path: Path) -> TrainConfig:
         BundleError: the card does not say it.
     """
     try:
-        return TrainConfig.from_dict(card.training["config"])
+        return TrainConfig.from_stored(card.training["config"])
     except (KeyError, ConfigError) as error:
         raise BundleError(f"{path} does not say which network it was exported of: {error}") from error
 

@@ -77,7 +77,9 @@ def render(card: ModelCard, version: str) -> str:
     """
     data = card.training.get("data", {})
     own, begun = _own_recordings(data), data.get(BEGUN_KEY)
-    name = card.training.get("config", {}).get("network", {}).get("name", card.name)
+    config = card.training.get("config", {})
+    name = config.get("network", {}).get("name", card.name)
+    centred = config.get("frontend", {}).get("remove_offset")
     parts = [
         f"# Model card: {card.name}",
         "Written by `python -m model_export card` from the document inside the graph; not edited by hand.",
@@ -86,8 +88,8 @@ def render(card: ModelCard, version: str) -> str:
         "## What it is",
         f"{_SYSTEMS.get(name, f'The network `{name}`')}. Waveform of {card.sample_rate / 1000:g} kHz in, "
         f"chunk-level tags, attention, localization and presence out. "
-        f"Chunks of {card.window_seconds:g} s, {card.n_fft}-sample frames every {card.hop} samples, "
-        f"{card.n_mels} mel bands.",
+        f"Chunks of {card.window_seconds:g} s{', their mean taken off' if centred else ''}, "
+        f"{card.n_fft}-sample frames every {card.hop} samples, {card.n_mels} mel bands.",
         f"Version `{version}`: so the service's answers name the file, by the first digits of its SHA-256.",
         table(
             ("code", "label", "scored"),

@@ -45,7 +45,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
     """
     try:
         stored = torch.load(path, map_location="cpu", weights_only=True)
-        config = TrainConfig.from_dict(stored[CONFIG_KEY])
+        config = TrainConfig.from_stored(stored[CONFIG_KEY])
         weights = {
             name.removeprefix(PREFIX): value
             for name, value in stored["state_dict"].items()

@@ -148,6 +148,18 @@ class TrainConfig:
         parts = {"frontend": frontend, "network": _validated(known.config, sizes)}
         return _validated(cls, values | parts)
 
+    @classmethod
+    def from_stored(cls, values: Any) -> "TrainConfig":
+        """`from_dict` of what a checkpoint or a graph tells; what older ones leave out was as it then was.
+
+        Raises:
+            ConfigError: as `from_dict`.
+            UnknownNetworkError: as `from_dict`.
+        """
+        if isinstance(values, dict) and isinstance(frontend := values.get("frontend", {}), dict):
+            values = values | {"frontend": {"remove_offset": False} | frontend}
+        return cls.from_dict(values)
+
 
 def read_fields(path: Path) -> dict[str, Any]:
     """What a JSON file says that is not to be as the defaults say.

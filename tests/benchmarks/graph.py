@@ -67,7 +67,9 @@ class Plain(nn.Module):
     def features(self, waveform: Tensor) -> Tensor:
         """(batch, samples) to (batch, frames, mels)."""
         config = self.frontend.config
-        spectrum = F.conv1d(waveform[:, None], self.get_buffer("dft"), stride=config.hop)
+        spectrum = F.conv1d(
+            self.frontend.centred(waveform)[:, None], self.get_buffer("dft"), stride=config.hop
+        )
         real, imaginary = spectrum.chunk(2, dim=1)  # each (batch, bins, frames)
         mel = self.get_buffer("mel") @ (real.square() + imaginary.square()).sqrt() / config.n_fft
         return (mel.clamp(min=config.floor).log() if config.log else mel).transpose(1, 2)

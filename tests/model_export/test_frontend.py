@@ -5,7 +5,8 @@ import torchaudio
 import torchaudio.functional
 from numpy.typing import NDArray
 
-from model_export.frontend import FrontEndConfig, LogMel
+from model_export.constant_q import ConstantQ, ConstantQConfig
+from model_export.frontend import FrontEnd, FrontEndConfig, LogMel
 
 
 def noise(batch: int, samples: int) -> torch.Tensor:
@@ -39,6 +40,7 @@ def test_mel_magnitudes_are_torchaudios(samples: int) -> None:
         power=1.0,
     )
     waveform = noise(2, samples)
+    waveform -= waveform.mean(dim=1, keepdim=True)
     expected = reference(waveform).transpose(1, 2) / config.n_fft
     found = LogMel(config).compressed(waveform)
     assert found.shape == expected.shape == (2, (samples - 512) // 256 + 1, 40)
@@ -48,9 +50,26 @@ def test_mel_magnitudes_are_torchaudios(samples: int) -> None:
 def test_mel_magnitudes_are_those_of_a_slow_fft() -> None:
     config = FrontEndConfig(log=False)
     waveform = noise(1, 3_000)
+    waveform -= waveform.mean()
     bank = torchaudio.functional.melscale_fbanks(257, 0.0, 8_000.0, config.n_mels, 16_000)
     expected = slow_mel(waveform[0].double().numpy(), config, bank.double().numpy())
     assert LogMel(config).compressed(waveform)[0].numpy() == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.parametrize("front_end", [LogMel(FrontEndConfig()), ConstantQ(ConstantQConfig())])
+def test_an_offset_of_the_microphone_changes_nothing(front_end: FrontEnd) -> None:
+    waveform = noise(2, 20_000)
+    offset = torch.tensor([[0.1], [-0.02]])
+    found = front_end.compressed(waveform + offset)
+    assert found.numpy() == pytest.approx(front_end.compressed(waveform).numpy(), abs=2e-3)
+
+
+def test_an_offset_is_kept_where_it_was_while_learning() -> None:
+    waveform = noise(1, 20_000)
+    kept = LogMel(FrontEndConfig(remove_offset=False))
+    apart = kept.compressed(waveform + 0.1) - kept.compressed(waveform)
+    assert float(apart[:, :, 0].mean()) > 1.0
+    assert float(apart[:, :, 2:].abs().max()) < 2e-3
 
 
 def test_silence_is_the_logarithm_of_the_floor() -> None:

@@ -139,6 +139,14 @@ def test_a_network_of_other_sizes_cannot_be_gone_on_from() -> None:
         adopt(tagger(larger, 1), larger, started(CONFIG, 1))
 
 
+def test_what_kept_an_offset_is_gone_on_from_without() -> None:
+    kept = replace(CONFIG, frontend=FrontEndConfig(remove_offset=False))
+    start, new = started(kept, 1), tagger(CONFIG, 2)
+    adopt(new, CONFIG, start)
+    name = "network.conv.weight"
+    assert torch.equal(new.state_dict()[name], start.tagger.state_dict()[name])
+
+
 @pytest.mark.parametrize(
     ("change", "says"),
     [

@@ -16,7 +16,7 @@ from model_export.models.att_loc_cgrnn import AttLocConfig
 from model_export.models.registry import SYSTEMS, UnknownNetworkError, build_frontend, name_of
 from model_export.models.waveform_tagger import WaveformTagger
 from model_export.run.checkpoint import CONFIG_KEY, PREFIX, load_checkpoint
-from model_export.run.config import TrainConfig
+from model_export.run.config import ConfigError, TrainConfig
 from service.engine.bundle import Bundle
 from service.engine.errors import BundleError
 
@@ -52,6 +52,16 @@ def test_a_configuration_of_before_there_were_names_is_the_att_loc_cgrnn() -> No
     stored = asdict(TrainConfig(network=AttLocConfig(filters=4)))
     assert "name" not in stored["network"]
     assert TrainConfig.from_dict(stored).network == AttLocConfig(filters=4)
+
+
+def test_what_an_older_document_does_not_tell_was_as_it_then_was() -> None:
+    stored = TrainConfig().to_dict()
+    assert TrainConfig.from_stored(stored) == TrainConfig()
+    del stored["frontend"]["remove_offset"]
+    assert not TrainConfig.from_stored(stored).frontend.remove_offset
+    assert not TrainConfig.from_stored({}).frontend.remove_offset
+    with pytest.raises(ConfigError, match="JSON object"):
+        TrainConfig.from_stored([])
 
 
 def test_sizes_follow_labels_and_front_end() -> None:
