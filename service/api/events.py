@@ -45,6 +45,7 @@ MEDIA_TYPE = "text/event-stream"
         **refusals(422, 503),
     },
     openapi_extra=heeds("Last-Event-ID"),
+    operation_id="follow",
     summary="Follow the timeline of a source",
 )
 async def stream(request: Request, query: Annotated[SourceQuery, Query()]) -> Response:

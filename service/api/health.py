@@ -17,14 +17,26 @@ _READY: dict[int | str, dict[str, Any]] = {
 _LIVE: dict[int | str, dict[str, Any]] = {503: {"model": Liveness, "description": "Restart it."}}
 
 
-@router.get("/health/live", response_model=Liveness, responses=_LIVE, summary="Is it alive?")
+@router.get(
+    "/health/live",
+    response_model=Liveness,
+    responses=_LIVE,
+    operation_id="get_liveness",
+    summary="Is it alive?",
+)
 async def live(request: Request) -> Response:
     """200 unless only a restart can help."""
     alive = service_of(request).live
     return json_response({"status": "live" if alive else "dead"}, 200 if alive else 503)
 
 
-@router.get("/health/ready", response_model=Readiness, responses=_READY, summary="Does it take recordings?")
+@router.get(
+    "/health/ready",
+    response_model=Readiness,
+    responses=_READY,
+    operation_id="get_readiness",
+    summary="Does it take recordings?",
+)
 async def ready(request: Request) -> Response:
     """200 once the model is loaded, checked and warm, until it drains or breaks."""
     service = service_of(request)
@@ -39,6 +51,7 @@ async def ready(request: Request) -> Response:
     "/metrics",
     response_class=Response,
     responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}, "description": "Metrics."}},
+    operation_id="get_metrics",
     summary="For Prometheus",
 )
 async def metrics(request: Request) -> Response:

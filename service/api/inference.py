@@ -48,19 +48,31 @@ _NOT_READY: dict[int | str, dict[str, Any]] = {503: {"description": "Not now."}}
 ModelName = Annotated[str, Path(examples=["att_loc_cgrnn"])]
 
 
-@router.get("/health/live", response_class=Response, responses=_DEAD, summary="Is the server alive?")
+@router.get(
+    "/health/live",
+    response_class=Response,
+    responses=_DEAD,
+    operation_id="server_live",
+    summary="Is the server alive?",
+)
 async def live(request: Request) -> Response:
     """200, or 503 once only a restart can help."""
     return Response(status_code=200 if service_of(request).live else 503)
 
 
-@router.get("/health/ready", response_class=Response, responses=_NOT_READY, summary="Is the server ready?")
+@router.get(
+    "/health/ready",
+    response_class=Response,
+    responses=_NOT_READY,
+    operation_id="server_ready",
+    summary="Is the server ready?",
+)
 async def ready(request: Request) -> Response:
     """200 once its model is."""
     return Response(status_code=200 if _is_ready(service_of(request)) else 503)
 
 
-@router.get("", response_model=InferenceServer, summary="Server metadata")
+@router.get("", response_model=InferenceServer, operation_id="server_metadata", summary="Server metadata")
 async def server() -> Response:
     """Name, version and extensions of the server."""
     return json_response(
@@ -70,7 +82,11 @@ async def server() -> Response:
 
 @router.get("/models/{name}/versions/{model_version}", include_in_schema=False)
 @router.get(
-    "/models/{name}", response_model=InferenceModel, responses=refusals(404, 503), summary="Model metadata"
+    "/models/{name}",
+    response_model=InferenceModel,
+    responses=refusals(404, 503),
+    operation_id="model_metadata",
+    summary="Model metadata",
 )
 async def metadata(request: Request, name: ModelName) -> Response:
     """Names, types and shapes of the model's inputs and outputs; -1 is any length."""
@@ -100,6 +116,7 @@ async def metadata(request: Request, name: ModelName) -> Response:
     "/models/{name}/ready",
     response_class=Response,
     responses=refusals(404, 503),
+    operation_id="model_ready",
     summary="Is the model ready?",
 )
 async def model_ready(request: Request, name: ModelName) -> Response:
@@ -122,6 +139,7 @@ async def model_ready(request: Request, name: ModelName) -> Response:
         **refusals(400, 404, 408, 413, 415, 422, 503, 504),
     },
     openapi_extra=inference_body(),
+    operation_id="model_infer",
     summary="Run the model",
 )
 async def infer(request: Request, name: ModelName) -> Response:

@@ -96,6 +96,7 @@ class PageQuery(SourceQuery):
         **refusals(422, 503),
     },
     openapi_extra=heeds("If-None-Match"),
+    operation_id="localize",
     summary="The event timeline of a source",
 )
 async def localize(request: Request, query: Annotated[PageQuery, Query()]) -> Response:

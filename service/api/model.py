@@ -12,7 +12,13 @@ from service.api.state import service_of
 router = APIRouter(tags=["model"])
 
 
-@router.get("/model", response_model=ModelDocument, responses=refusals(503), summary="The model card")
+@router.get(
+    "/model",
+    response_model=ModelDocument,
+    responses=refusals(503),
+    operation_id="get_model",
+    summary="The model card",
+)
 async def model(request: Request) -> Response:
     """Labels, thresholds, rates, metrics, the file's hash, and where the model really runs."""
     bundle = service_of(request).loaded.bundle

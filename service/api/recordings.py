@@ -38,6 +38,7 @@ RecordingId = Annotated[str, Path(max_length=64, examples=["0193a5c2-8d3e-7c41-9
         **refusals(404, 422, 503),
     },
     openapi_extra=heeds("If-None-Match"),
+    operation_id="get_recording",
     summary="One recording",
 )
 async def recording(
@@ -76,6 +77,7 @@ def _recording(
     status_code=204,
     response_class=Response,
     responses=refusals(404, 503),
+    operation_id="delete_recording",
     summary="Forget a recording",
 )
 async def forget(request: Request, recording_id: RecordingId) -> Response:

@@ -14,7 +14,11 @@ router = APIRouter(tags=["timeline"])
 
 
 @router.get(
-    "/sources", response_model=Sources, responses=refusals(503), summary="Sources with their latest activity"
+    "/sources",
+    response_model=Sources,
+    responses=refusals(503),
+    operation_id="get_sources",
+    summary="Sources with their latest activity",
 )
 async def sources(request: Request) -> Response:
     """Every source of which recordings are stored, the one last heard first."""
@@ -28,6 +32,7 @@ async def sources(request: Request) -> Response:
     status_code=204,
     response_class=Response,
     responses=refusals(404, 422, 503),
+    operation_id="delete_source",
     summary="Forget a source",
 )
 async def forget(request: Request, source: Annotated[Source, Path()]) -> Response:

@@ -58,6 +58,7 @@ class TagQuery(QueryModel):
         **refusals(400, 408, 413, 415, 422, 503, 504),
     },
     openapi_extra=recording_body(),
+    operation_id="tag",
     summary="Analyse a recording",
 )
 async def tag(request: Request, query: Annotated[TagQuery, Query()]) -> Response:

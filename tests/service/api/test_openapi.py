@@ -30,6 +30,34 @@ def test_every_operation_is_described_and_refuses_with_problems(document: dict[s
                     assert "application/problem+json" in response["content"], (method, path, status)
 
 
+def test_operations_have_the_names_that_clients_call_them_by(document: dict[str, Any]) -> None:
+    names = {
+        operation["operationId"]: f"{method} {path}"
+        for path, operations in document["paths"].items()
+        for method, operation in operations.items()
+    }
+    assert names == {
+        "tag": "post /tag",
+        "localize": "get /localize",
+        "follow": "get /localize/stream",
+        "get_recording": "get /localize/{recording_id}",
+        "delete_recording": "delete /localize/{recording_id}",
+        "get_sources": "get /sources",
+        "delete_source": "delete /sources/{source}",
+        "get_model": "get /model",
+        "get_liveness": "get /health/live",
+        "get_readiness": "get /health/ready",
+        "get_metrics": "get /metrics",
+        # What the protocol calls them for gRPC.
+        "server_live": "get /v2/health/live",
+        "server_ready": "get /v2/health/ready",
+        "server_metadata": "get /v2",
+        "model_metadata": "get /v2/models/{name}",
+        "model_ready": "get /v2/models/{name}/ready",
+        "model_infer": "post /v2/models/{name}/infer",
+    }
+
+
 def test_a_default_is_of_the_type_of_its_parameter(document: dict[str, Any]) -> None:
     types = {"string": str, "boolean": bool, "number": float, "integer": int}
     for path, operations in document["paths"].items():
