@@ -14,7 +14,6 @@ from service.api import render
 from service.api.errors import Complaint, InvalidRequestError
 from service.api.localize import SourceQuery
 from service.api.openapi import heeds, refusals, tells
-from service.api.schemas import TimelinePage
 from service.api.state import Service, service_of
 from service.engine.errors import UnavailableError
 from service.timeline.cursor import Cursor
@@ -36,11 +35,7 @@ MEDIA_TYPE = "text/event-stream"
         200: {
             "description": "Messages whose data is a `TimelinePage` and whose id is its cursor.",
             **tells("X-Heartbeat"),
-            "content": {
-                MEDIA_TYPE: {
-                    "schema": TimelinePage.model_json_schema(ref_template="#/components/schemas/{model}")
-                }
-            },
+            "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/TimelinePage"}}},
         },
         **refusals(422, 503),
     },

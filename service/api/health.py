@@ -50,7 +50,15 @@ async def ready(request: Request) -> Response:
 @router.get(
     "/metrics",
     response_class=Response,
-    responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}, "description": "Metrics."}},
+    responses={
+        200: {
+            "content": {
+                each: {"schema": {"type": "string"}}
+                for each in ("text/plain", "application/openmetrics-text")
+            },
+            "description": "Metrics.",
+        }
+    },
     operation_id="get_metrics",
     summary="For Prometheus",
 )

@@ -133,7 +133,10 @@ async def model_ready(request: Request, name: ModelName) -> Response:
     responses={
         200: {
             "model": InferenceDocument,
-            "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
+            "content": {
+                "application/json": {},  # first, as in `service.api.localize.CONTENT`
+                "application/octet-stream": {"schema": {"type": "string", "format": "binary"}},
+            },
             **tells("Inference-Header-Content-Length"),
         },
         **refusals(400, 404, 408, 413, 415, 422, 503, 504),

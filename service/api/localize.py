@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import Field, ValidationInfo, field_validator
@@ -30,7 +30,12 @@ LABELS_AT_ONCE = 64
 NO_TIME = datetime(1970, 1, 1, tzinfo=UTC)
 FormatName = Literal["json", "csv", "tsv", "audacity", "jams", "webvtt"]
 OFFERS = {"json": "application/json", **{name: form.media_type for name, form in FORMATS.items()}}
-
+# For the document. JSON, whose schema is that of the model, comes first: of several, most generators of
+# clients know only what the first one is.
+CONTENT: dict[str, dict[str, Any]] = {"application/json": {}} | {
+    form.media_type: {"schema": {"type": "object" if form.media_type.endswith("json") else "string"}}
+    for form in FORMATS.values()
+}
 
 After = Annotated[str, *written(PATTERN, "must be the cursor of an earlier answer, unchanged")]
 
@@ -89,7 +94,7 @@ class PageQuery(SourceQuery):
     responses={
         200: {
             "model": TimelinePage,
-            "content": {each.media_type: {"schema": {"type": "string"}} for each in FORMATS.values()},
+            "content": CONTENT,
             **tells("ETag", "X-Cursor", "X-Origin", "Link", "Content-Disposition"),
         },
         304: {"description": "Nothing has changed since the answer of that ETag.", **tells("ETag")},

@@ -119,6 +119,28 @@ def test_every_answer_with_a_body_has_its_schema(document: dict[str, Any]) -> No
     assert {"200", "503"} <= set(document["paths"]["/v2/health/ready"]["get"]["responses"])
 
 
+def test_json_is_the_first_of_the_forms_of_an_answer_as_generators_take_the_first(
+    document: dict[str, Any],
+) -> None:
+    for path, operations in document["paths"].items():
+        for operation in operations.values():
+            content = list(operation["responses"].get("200", {}).get("content", ()))
+            assert "application/json" not in content[1:], path
+
+
+def test_what_is_json_is_not_described_as_text(document: dict[str, Any]) -> None:
+    content = document["paths"]["/localize"]["get"]["responses"]["200"]["content"]
+    assert content["application/x-jams+json"]["schema"] == {"type": "object"}
+    assert set(document["paths"]["/metrics"]["get"]["responses"]["200"]["content"]) == {
+        "text/plain", "application/openmetrics-text",
+    }  # fmt: skip
+
+
+def test_a_message_of_the_stream_is_a_page_of_the_timeline(document: dict[str, Any]) -> None:
+    answer = document["paths"]["/localize/stream"]["get"]["responses"]["200"]
+    assert answer["content"]["text/event-stream"]["schema"] == {"$ref": "#/components/schemas/TimelinePage"}
+
+
 def test_every_content_type_that_is_taken_is_declared(document: dict[str, Any]) -> None:
     assert set(document["paths"]["/tag"]["post"]["requestBody"]["content"]) == {
         "multipart/form-data", "audio/wav", "audio/flac", "audio/ogg", "audio/*", "application/ogg",
