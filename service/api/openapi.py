@@ -3,6 +3,7 @@
 from typing import Any
 
 from fastapi import APIRouter, FastAPI, Request
+from fastapi.encoders import jsonable_encoder
 from fastapi.openapi.utils import get_openapi
 from fastapi.responses import JSONResponse
 
@@ -132,6 +133,13 @@ def inference_body() -> dict[str, Any]:
     return body | heeds("Inference-Header-Content-Length")
 
 
+def _never_null(schema: dict[str, Any]) -> None:
+    """Of a parameter: null stands within for one that is left out, and cannot be sent."""
+    if "anyOf" in schema:
+        [given] = [each for each in schema.pop("anyOf") if each != {"type": "null"}]
+        schema |= given
+
+
 @router.get("/openapi.json")
 async def answer(request: Request) -> JSONResponse:
     """The document; FastAPI's own route has no path that the metrics could tell."""
@@ -149,7 +157,8 @@ def document(app: FastAPI) -> dict[str, Any]:
     )
     schemas = built.setdefault("components", {}).setdefault("schemas", {})
     problem = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
-    schemas |= problem.pop("$defs", {}) | {"Problem": problem}
+    problem = jsonable_encoder(problem, exclude_none=True)  # as FastAPI's own: no default that is null
+    schemas |= problem.pop("$defs") | {"Problem": problem}
     for unused in ("HTTPValidationError", "ValidationError"):
         schemas.pop(unused, None)
     built["components"]["headers"] = HEADERS
@@ -157,6 +166,8 @@ def document(app: FastAPI) -> dict[str, Any]:
     always = refusals(401, 403, 422, 429)
     for path, operations in built["paths"].items():
         for operation in operations.values():
+            for parameter in operation.get("parameters", ()):
+                _never_null(parameter["schema"])
             # FastAPI's own 422 describes a document that this service never sends.
             operation["responses"] = {
                 status: response

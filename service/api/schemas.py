@@ -7,11 +7,14 @@ has just computed costs more than computing it. A test holds that every answer f
 from typing import Annotated, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic.json_schema import SkipJsonSchema
 
 from service.api.queries import written
 
 Probability = Annotated[float, Field(ge=0, le=1)]
 Seconds = Annotated[float, Field(ge=0)]
+# Of what may be missing: it is left out then, and never null.
+Absent = SkipJsonSchema[None]
 Source = Annotated[
     str,
     *written(
@@ -104,8 +107,8 @@ class RecordingDocument(Document):
         description="The model's windows; one for a recording no longer than a window."
     )
     events: list[Event] = Field(description="By onset.")
-    frames: Frames | None = Field(None, description="Where `include` asks for curves.")
-    spectrogram: Spectrogram | None = Field(None, description="Where `include` asks for it.")
+    frames: Frames | Absent = Field(None, description="Where `include` asks for curves.")
+    spectrogram: Spectrogram | Absent = Field(None, description="Where `include` asks for it.")
     warnings: list[str] = Field(description="What to know before trusting the answer.")
 
 
@@ -242,8 +245,8 @@ class OutputTensor(Document):
     name: str = Field(examples=["tags"])
     datatype: Literal["FP32"]
     shape: list[int] = Field(examples=[[1, 8]])
-    data: list[float] | None = None
-    parameters: BinaryData | None = None
+    data: list[float] | Absent = None
+    parameters: BinaryData | Absent = None
 
 
 class InferenceDocument(Document):
@@ -251,7 +254,7 @@ class InferenceDocument(Document):
 
     model_name: str
     model_version: str
-    id: str | None = Field(None, description="The request's, where it has one.")
+    id: str | Absent = Field(None, description="The request's, where it has one.")
     outputs: list[OutputTensor]
 
 
@@ -271,7 +274,7 @@ class Problem(Document):
     status: int
     detail: str
     instance: str | None = Field(description="Null where not even the path is known.", examples=["/tag"])
-    request_id: str | None
-    retry_after: float | None = Field(None, description="Seconds, with 429 and 503.")
-    errors: list[Complaint] | None = Field(None, description="With 422.")
-    error: str | None = Field(None, description="The same as `detail`, below /v2.")
+    request_id: str
+    retry_after: float | Absent = Field(None, description="Seconds, with 429 and 503.")
+    errors: list[Complaint] | Absent = Field(None, description="With 422.")
+    error: str | Absent = Field(None, description="The same as `detail`, below /v2.")

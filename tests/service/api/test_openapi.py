@@ -141,6 +141,22 @@ def test_a_message_of_the_stream_is_a_page_of_the_timeline(document: dict[str, A
     assert answer["content"]["text/event-stream"]["schema"] == {"$ref": "#/components/schemas/TimelinePage"}
 
 
+def test_only_what_can_be_null_is_described_as_null(document: dict[str, Any]) -> None:
+    assert not [
+        (path, parameter["name"])
+        for path, operations in document["paths"].items()
+        for operation in operations.values()
+        for parameter in operation.get("parameters", ())
+        if "null" in json.dumps(parameter)
+    ]
+    assert {
+        (schema, name)
+        for schema, described in document["components"]["schemas"].items()
+        for name, member in described.get("properties", {}).items()
+        if "null" in json.dumps(member)
+    } == {("RecordingDocument", "id"), ("LabelDocument", "threshold"), ("Problem", "instance")}
+
+
 def test_every_content_type_that_is_taken_is_declared(document: dict[str, Any]) -> None:
     assert set(document["paths"]["/tag"]["post"]["requestBody"]["content"]) == {
         "multipart/form-data", "audio/wav", "audio/flac", "audio/ogg", "audio/*", "application/ogg",
