@@ -6,12 +6,11 @@ from fastapi import APIRouter, FastAPI, Request
 from fastapi.encoders import jsonable_encoder
 from fastapi.openapi.utils import get_openapi
 from fastapi.responses import JSONResponse
+from pydantic.json_schema import models_json_schema
 
 from service.api.problems import MEDIA_TYPE
-from service.api.schemas import Problem
-from service.api.tensors import DATATYPE
+from service.api.schemas import InferenceRequest, Problem
 from service.api.upload import OTHER_TYPES, RAW_TYPES
-from service.engine.bundle import INPUT
 
 router = APIRouter(include_in_schema=False)
 
@@ -101,32 +100,7 @@ def recording_body() -> dict[str, Any]:
 
 def inference_body() -> dict[str, Any]:
     """The request body of an inference, for `openapi_extra`."""
-    tensor = {
-        "type": "object",
-        "required": ["name", "datatype", "shape"],
-        "properties": {
-            "name": {"const": INPUT},
-            "datatype": {"const": DATATYPE},
-            "shape": {
-                "type": "array",
-                "items": {"type": "integer", "minimum": 1},
-                "minItems": 2,
-                "maxItems": 2,
-            },
-            "data": {"type": "array", "items": {"type": "number"}},
-            "parameters": {"type": "object"},
-        },
-    }
-    schema = {
-        "type": "object",
-        "required": ["inputs"],
-        "properties": {
-            "id": {"type": "string"},
-            "inputs": {"type": "array", "items": tensor, "minItems": 1, "maxItems": 1},
-            "outputs": {"type": "array", "items": {"type": "object", "required": ["name"]}},
-            "parameters": {"type": "object"},
-        },
-    }
+    schema = {"$ref": "#/components/schemas/InferenceRequest"}
     binary = {"schema": {"type": "string", "format": "binary"}}
     content = {"application/json": {"schema": schema}, "application/octet-stream": binary}
     body = {"requestBody": {"required": True, "content": content}}
@@ -156,9 +130,11 @@ def document(app: FastAPI) -> dict[str, Any]:
         tags=app.openapi_tags,
     )
     schemas = built.setdefault("components", {}).setdefault("schemas", {})
-    problem = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
-    problem = jsonable_encoder(problem, exclude_none=True)  # as FastAPI's own: no default that is null
-    schemas |= problem.pop("$defs") | {"Problem": problem}
+    _, ours = models_json_schema(
+        [(InferenceRequest, "validation"), (Problem, "serialization")],
+        ref_template="#/components/schemas/{model}",
+    )
+    schemas |= jsonable_encoder(ours["$defs"], exclude_none=True)  # as FastAPI's own: no default that is null
     for unused in ("HTTPValidationError", "ValidationError"):
         schemas.pop(unused, None)
     built["components"]["headers"] = HEADERS

@@ -233,10 +233,50 @@ class InferenceModel(Document):
     outputs: list[TensorMetadata]
 
 
-class BinaryData(Document):
+class BinaryData(BaseModel):
     """Where the values of a tensor are not in the document."""
 
-    binary_data_size: int = Field(ge=0, description="Bytes after the document, in the order of the outputs.")
+    binary_data_size: int = Field(ge=0, description="Bytes after the document, in the order of its tensors.")
+
+
+class InputTensor(BaseModel):
+    """The input; its values are in `data`, in one list or one for each waveform, or follow the document."""
+
+    name: Literal["waveform"]
+    datatype: Literal["FP32"]
+    shape: list[Annotated[int, Field(ge=1)]] = Field(
+        min_length=2, max_length=2, description="Waveforms, and samples of each.", examples=[[1, 64000]]
+    )
+    data: list[float] | list[list[float]] | Absent = None
+    parameters: BinaryData | Absent = None
+
+
+class BinaryOutput(BaseModel):
+    """How the values of an output are to come."""
+
+    binary_data: bool = Field(False, description="After the document, not in it.")
+
+
+class WantedOutput(BaseModel):
+    """An output that is asked for."""
+
+    name: Literal["tags", "attention", "localization", "presence"]
+    parameters: BinaryOutput | Absent = None
+
+
+class BinaryOutputs(BaseModel):
+    """How the values of all outputs are to come that do not say so themselves."""
+
+    binary_data_output: bool = Field(False, description="After the document, not in it.")
+
+
+class InferenceRequest(BaseModel):
+    """What the graph is to be run on; where the input is binary, the beginning of the body."""
+
+    id: str | Absent = Field(None, description="Comes back with the answer.")
+    inputs: list[InputTensor] = Field(min_length=1, max_length=1)
+    outputs: list[WantedOutput] | Absent = Field(None, description="All of them by default.")
+    parameters: BinaryOutputs | Absent = None
 
 
 class OutputTensor(Document):

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from service.api import inference
 from service.api.errors import InvalidRequestError, MalformedBodyError
 from service.api.inference import MAX_BATCH, MAX_JSON_BYTES
-from service.api.schemas import InferenceDocument, InferenceModel, InferenceServer
+from service.api.schemas import InferenceDocument, InferenceModel, InferenceRequest, InferenceServer
 from service.api.tensors import OUTPUTS, Asked, read_request, write_answer
 from service.engine.bundle import Outputs
 from tests.service.api.serving import Running, tone
@@ -107,6 +107,17 @@ def test_binary_by_default(client: httpx.Client, waveforms: NDArray[np.float32],
     assert answer.headers["content-type"] == "application/octet-stream"
     for name, tensor in tensors_of(answer):
         assert np.array_equal(tensor, getattr(expected, name)), name
+
+
+def test_every_member_of_a_request_is_described(waveforms: NDArray[np.float32]) -> None:
+    outputs = [{"name": name, "parameters": {"binary_data": True}} for name in OUTPUTS]
+    plain = in_json(waveforms, id="mine", outputs=outputs)
+    nested = json.loads(json.dumps(plain))
+    nested["inputs"][0]["data"] = waveforms.tolist()
+    body, headers = in_binary(waveforms, parameters={"binary_data_output": True})
+    binary = json.loads(body[: int(headers["inference-header-content-length"])])
+    for document in (plain, nested, binary):
+        InferenceRequest.model_validate(document, extra="forbid")
 
 
 def test_metadata(server: Running, client: httpx.Client) -> None:

@@ -4,7 +4,9 @@ from typing import Any
 
 import pytest
 
+from service.api.tensors import DATATYPE, OUTPUTS
 from service.app import create_app
+from service.engine.bundle import INPUT
 from service.settings import Settings
 
 SNAPSHOT = Path(__file__).parents[3] / "docs" / "openapi.json"
@@ -139,6 +141,15 @@ def test_what_is_json_is_not_described_as_text(document: dict[str, Any]) -> None
 def test_a_message_of_the_stream_is_a_page_of_the_timeline(document: dict[str, Any]) -> None:
     answer = document["paths"]["/localize/stream"]["get"]["responses"]["200"]
     assert answer["content"]["text/event-stream"]["schema"] == {"$ref": "#/components/schemas/TimelinePage"}
+
+
+def test_a_tensor_is_described_as_it_is_taken(document: dict[str, Any]) -> None:
+    infer = document["paths"]["/v2/models/{name}/infer"]["post"]["requestBody"]["content"]
+    assert infer["application/json"]["schema"] == {"$ref": "#/components/schemas/InferenceRequest"}
+    schemas = document["components"]["schemas"]
+    assert schemas["WantedOutput"]["properties"]["name"]["enum"] == list(OUTPUTS)
+    tensor = schemas["InputTensor"]["properties"]
+    assert (tensor["name"]["const"], tensor["datatype"]["const"]) == (INPUT, DATATYPE)
 
 
 def test_only_what_can_be_null_is_described_as_null(document: dict[str, Any]) -> None:
