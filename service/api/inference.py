@@ -29,6 +29,7 @@ from service.api.upload import Pace, pieces
 from service.api.watch import Watch
 from service.engine.bundle import INPUT, Bundle
 from service.engine.deadline import Deadline
+from service.engine.errors import UnavailableError
 from service.engine.tagger import Tagger
 
 router = APIRouter(tags=["inference"], prefix="/v2")
@@ -123,7 +124,9 @@ async def model_ready(request: Request, name: ModelName) -> Response:
     """200 once it takes inputs."""
     service = service_of(request)
     _named(request, name)
-    return Response(status_code=200 if _is_ready(service) else 503)
+    if not _is_ready(service):
+        raise UnavailableError("the model takes no inputs now")
+    return Response()
 
 
 @router.post("/models/{name}/versions/{model_version}/infer", include_in_schema=False)

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from service.api import inference
 from service.api.errors import InvalidRequestError, MalformedBodyError
 from service.api.inference import MAX_BATCH, MAX_JSON_BYTES
-from service.api.schemas import InferenceDocument, InferenceModel, InferenceRequest, InferenceServer
+from service.api.schemas import InferenceDocument, InferenceModel, InferenceRequest, InferenceServer, Problem
+from service.api.state import Phase
 from service.api.tensors import OUTPUTS, Asked, read_request, write_answer
 from service.engine.bundle import Outputs
 from tests.service.api.serving import Running, tone
@@ -135,6 +136,16 @@ def test_metadata(server: Running, client: httpx.Client) -> None:
         answer = client.get(path)
         assert answer.status_code == 404
         assert answer.json()["error"] == answer.json()["detail"]
+
+
+def test_a_model_that_takes_no_inputs_says_so_in_a_problem(
+    server: Running, client: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server.service, "phase", Phase.DRAINING)
+    answer = client.get("/v2/models/tiny/ready")
+    assert (answer.status_code, answer.headers["content-type"]) == (503, "application/problem+json")
+    assert answer.headers["retry-after"]
+    Problem.model_validate_json(answer.text)
 
 
 BAD = [
