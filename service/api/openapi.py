@@ -30,6 +30,7 @@ TITLES = {
     415: "Not audio, or not a Content-Type that is taken.",
     422: "Readable but unusable; `errors` names what.",
     429: "The key's quota is used up; see Retry-After.",
+    500: "A fault of the service; its log has more under the same `request_id`.",
     503: "Overloaded, draining or not ready; see Retry-After.",
     504: "Not done before the deadline.",
 }
@@ -139,7 +140,8 @@ def document(app: FastAPI) -> dict[str, Any]:
         schemas.pop(unused, None)
     built["components"]["headers"] = HEADERS
     built["components"]["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
-    always = refusals(401, 403, 422, 429)
+    always = refusals(401, 403, 422, 429, 500)
+    of_probes = refusals(403, 500)  # 403 by the name in `Host`
     for path, operations in built["paths"].items():
         for operation in operations.values():
             for parameter in operation.get("parameters", ()):
@@ -150,10 +152,9 @@ def document(app: FastAPI) -> dict[str, Any]:
                 for status, response in operation["responses"].items()
                 if "HTTPValidationError" not in str(response)
             }
-            if "/health/" in path:
-                continue
-            operation["security"] = [{"key": []}, {}]
-            for status, response in always.items():
+            probe = "/health/" in path
+            operation["security"] = [] if probe else [{"key": []}, {}]
+            for status, response in (of_probes if probe else always).items():
                 if status != 422 or operation.get("parameters"):
                     operation["responses"].setdefault(str(status), response)
     return built

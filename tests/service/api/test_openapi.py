@@ -28,8 +28,11 @@ def test_every_operation_is_described_and_refuses_with_problems(document: dict[s
             assert operation["description"], (method, path)
             assert operation["tags"], (method, path)
             for status, response in operation["responses"].items():
-                if status >= "400" and "/health/" not in path:
+                if status >= "400" and ("/health/" not in path or status != "503"):
                     assert "application/problem+json" in response["content"], (method, path, status)
+            assert {"403", "500"} <= set(operation["responses"]), (method, path)
+            # Whatever needs no key says so.
+            assert operation["security"] == ([] if "/health/" in path else [{"key": []}, {}]), (method, path)
 
 
 def test_operations_have_the_names_that_clients_call_them_by(document: dict[str, Any]) -> None:
