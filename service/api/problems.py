@@ -173,7 +173,7 @@ def _document(status: int, slug: str, title: str, detail: str, instance: str, **
         "request_id": context.request_id if context else None,
         **more,
     }
-    if instance.startswith("/v2/"):
+    if f"{instance}/".startswith("/v2/"):
         document["error"] = detail  # where clients of the Open Inference Protocol look
     return document
 

@@ -317,4 +317,4 @@ class Problem(Document):
     request_id: str
     retry_after: float | Absent = Field(None, description="Seconds, with 429 and 503.")
     errors: list[Complaint] | Absent = Field(None, description="With 422.")
-    error: str | Absent = Field(None, description="The same as `detail`, below /v2.")
+    error: str | Absent = Field(None, description="The same as `detail`, at /v2 and below.")

@@ -45,6 +45,7 @@ def test_probes_are_open(guarded: httpx.Client, path: str) -> None:
         ("GET", "/model"),
         ("GET", "/metrics"),
         ("GET", "/openapi.json"),
+        ("GET", "/v2"),
         ("GET", "/nothing/here"),
     ],
 )
@@ -54,6 +55,12 @@ def test_everything_else_asks_for_a_key(guarded: httpx.Client, method: str, path
     assert answer.headers["www-authenticate"].startswith("Bearer")
     assert answer.json()["type"] == "urn:attloc:problem:key-required"
     assert guarded.request(method, path, headers=bearer("attloc_wrong")).status_code == 403
+
+
+@pytest.mark.parametrize("path", ["/v2", "/v2/models/tiny"])
+def test_clients_of_the_inference_protocol_read_why_where_they_look(guarded: httpx.Client, path: str) -> None:
+    refused = guarded.get(path).json()
+    assert refused["error"] == refused["detail"]
 
 
 def test_a_key_opens(guarded: httpx.Client) -> None:
