@@ -63,7 +63,7 @@ TOLD_WITH = {401: "WWW-Authenticate", 429: "Retry-After", 503: "Retry-After"}
 
 def tells(*names: str) -> dict[str, Any]:
     """The headers that a response may have, as a member of it."""
-    return {"headers": {name: {"$ref": f"#/components/headers/{name}"} for name in names}} if names else {}
+    return {"headers": {name: HEADERS[name] for name in names}} if names else {}
 
 
 def heeds(*names: str) -> dict[str, Any]:
@@ -138,7 +138,6 @@ def document(app: FastAPI) -> dict[str, Any]:
     schemas |= jsonable_encoder(ours["$defs"], exclude_none=True)  # as FastAPI's own: no default that is null
     for unused in ("HTTPValidationError", "ValidationError"):
         schemas.pop(unused, None)
-    built["components"]["headers"] = HEADERS
     built["components"]["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
     always = refusals(401, 403, 422, 429, 500)
     of_probes = refusals(403, 500)  # 403 by the name in `Host`
