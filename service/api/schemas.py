@@ -120,7 +120,7 @@ class TimelineEvent(Document):
     recording_id: str = Field(description="The recording in which it begins.")
     source: Source
     label: str = Field(examples=["p"])
-    name: str = Field(examples=["percussive sound"])
+    name: str = Field(examples=["percussive sounds"])
     onset: AwareDatetime = Field(examples=["2026-11-22T10:00:03.216Z"])
     offset: AwareDatetime = Field(examples=["2026-11-22T10:00:03.520Z"])
     confidence: Probability
