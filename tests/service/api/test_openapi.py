@@ -21,6 +21,11 @@ def test_the_committed_snapshot_is_this_one(document: dict[str, Any]) -> None:
     assert json.loads(SNAPSHOT.read_text()) == document, "run: python -m service openapi > docs/openapi.json"
 
 
+def test_it_is_made_once_and_not_for_everybody_who_asks() -> None:
+    app = create_app(Settings(host="127.0.0.1", api_keys_file=None))
+    assert app.openapi() is app.openapi()
+
+
 def test_every_operation_is_described_and_refuses_with_problems(document: dict[str, Any]) -> None:
     for path, operations in document["paths"].items():
         for method, operation in operations.items():
