@@ -21,12 +21,12 @@ Every refusal is an RFC 9457 problem document. Where the operator has set API ke
 health probes takes `Authorization: Bearer KEY`."""
 
 TITLES = {
-    400: "Not readable: truncated or corrupt.",
+    400: "Not readable: truncated, corrupt or malformed.",
     401: "A key is required and none came.",
     403: "The key is wrong; without keys: a browser for another site, or a `Host` that is not allowed.",
     404: "Nothing there.",
     408: "The request stopped arriving.",
-    413: "More bytes, seconds or channels than allowed.",
+    413: "More bytes, seconds, channels or hertz than allowed.",
     415: "Not audio, or not a Content-Type that is taken.",
     422: "Readable but unusable; `errors` names what.",
     429: "The key's quota is used up; see Retry-After.",
