@@ -59,7 +59,7 @@ class ConstantQ(FrontEnd):
     def compressed(self, waveform: Tensor) -> Tensor:
         """(batch, samples) in [-1, 1] to unstandardized features, (batch, frames, bands)."""
         more = self._taps - self.config.n_fft
-        padded = F.pad(self.centred(waveform)[:, None], (more // 2, more - more // 2))
+        padded = F.pad(self.conditioned(waveform)[:, None], (more // 2, more - more // 2))
         spectrum = F.conv1d(padded, self.kernels, stride=self.config.hop)  # (batch, 2 bands, frames)
         real, imaginary = spectrum.chunk(2, dim=1)  # each (batch, bands, frames)
         magnitude = (real.square() + imaginary.square()).sqrt()

@@ -20,6 +20,8 @@ class FrontEndConfig:
             their sounds, the rounding noise of 16 bits stays below.
         remove_offset: the mean of the waveform is taken off. Cheap microphones have one, recordings to learn
             from hardly ever.
+        least_peak: a waveform whose largest sample is smaller is made louder until it is that; 0 for none.
+        most_gain: how many times louder at most, or the noise of the microphone would become a sound.
     """
 
     sample_rate: int = 16_000
@@ -29,6 +31,8 @@ class FrontEndConfig:
     log: bool = True
     floor: float = 1e-5
     remove_offset: bool = True
+    least_peak: float = 0.01
+    most_gain: float = 10.0
 
 
 class FrontEnd(nn.Module):
@@ -58,12 +62,15 @@ class FrontEnd(nn.Module):
         """(..., bands) from `compressed` to mean 0 and variance 1 a band, as over the training data."""
         return (features - self.mean) * self.scale
 
-    def centred(self, waveform: Tensor) -> Tensor:
-        """(batch, samples) to the same, the offset taken off where the configuration says so."""
-        if not self.config.remove_offset:
-            return waveform
-        offset = F.adaptive_avg_pool1d(waveform[:, None], 1)[:, 0]  # as in Eq. 8: the same bits in any batch
-        return waveform - offset
+    def conditioned(self, waveform: Tensor) -> Tensor:
+        """(batch, samples) to the same, without its offset, and louder where it is quiet."""
+        config, each = self.config, waveform[:, None]
+        if config.remove_offset:
+            each = each - F.adaptive_avg_pool1d(each, 1)  # as in Eq. 8: the same bits in any batch
+        if config.least_peak:
+            peak = F.adaptive_max_pool1d(each.abs(), 1).clamp(min=config.least_peak / config.most_gain)
+            each = each * (config.least_peak / peak).clamp(min=1.0)
+        return each[:, 0]
 
     def level(self, features: Tensor) -> Tensor:
         """(batch, frames, bands) from `compressed` to how loud each frame is, (batch, frames, 1).
@@ -106,7 +113,7 @@ class LogMel(FrontEnd):
 
     def compressed(self, waveform: Tensor) -> Tensor:
         """(batch, samples) in [-1, 1] to unstandardized features, (batch, frames, mels)."""
-        spectrum = self.spectrum(self.centred(waveform))
+        spectrum = self.spectrum(self.conditioned(waveform))
         mel: Tensor = self.mel @ spectrum / self.config.n_fft  # (batch, mels, frames)
         if self.config.log:
             mel = mel.clamp(min=self.config.floor).log()

@@ -12,6 +12,8 @@ from model_export.run.checkpoint import BEGUN_KEY, Checkpoint, load_checkpoint
 from model_export.run.config import TrainConfig
 from service.engine.errors import BundleError
 
+_CONDITIONING = ("frontend.remove_offset", "frontend.least_peak", "frontend.most_gain")
+
 
 def read_trained(path: Path) -> Checkpoint:
     """A checkpoint of `train` or a graph of `export`, told apart by the ending `.onnx`.
@@ -74,14 +76,18 @@ def adopt(tagger: WaveformTagger, config: TrainConfig, start: Checkpoint, anew: 
 def _refuse_other_features(config: TrainConfig, start: TrainConfig) -> None:
     """Weights fit the features they were learned on; the shapes of other ones may well be the same.
 
-    Whether an offset is removed is left to each: what is learned from has none to speak of.
+    How the waveform is conditioned before is left to each: it changes recordings of poor quality only.
     """
     new, old = (
-        {f"frontend.{name}": value for name, value in asdict(run.frontend).items() if name != "remove_offset"}
+        {
+            f"frontend.{name}": value
+            for name, value in asdict(run.frontend).items()
+            if name not in _CONDITIONING
+        }
         | {"standardize": run.standardize}
         for run in (config, start)
     )
-    names = [name for name in new | old if new.get(name) != old.get(name)]
+    names = [name for name in new | old if name not in _CONDITIONING and new.get(name) != old.get(name)]
     if names:
         told = ", ".join(f"{name} {old.get(name)} instead of {new.get(name)}" for name in names)
         raise BundleError(f"what to begin with was trained on other features: {told}")

@@ -1,5 +1,6 @@
 """MODEL_CARD.md, written from the card inside the graph alone, so that its numbers cannot drift."""
 
+import math
 import shlex
 from dataclasses import astuple
 from typing import Any
@@ -79,7 +80,6 @@ def render(card: ModelCard, version: str) -> str:
     own, begun = _own_recordings(data), data.get(BEGUN_KEY)
     config = card.training.get("config", {})
     name = config.get("network", {}).get("name", card.name)
-    centred = config.get("frontend", {}).get("remove_offset")
     parts = [
         f"# Model card: {card.name}",
         "Written by `python -m model_export card` from the document inside the graph; not edited by hand.",
@@ -88,8 +88,9 @@ def render(card: ModelCard, version: str) -> str:
         "## What it is",
         f"{_SYSTEMS.get(name, f'The network `{name}`')}. Waveform of {card.sample_rate / 1000:g} kHz in, "
         f"chunk-level tags, attention, localization and presence out. "
-        f"Chunks of {card.window_seconds:g} s{', their mean taken off' if centred else ''}, "
-        f"{card.n_fft}-sample frames every {card.hop} samples, {card.n_mels} mel bands.",
+        f"Chunks of {card.window_seconds:g} s, {card.n_fft}-sample frames every {card.hop} samples, "
+        f"{card.n_mels} mel bands.",
+        *_conditioning(config.get("frontend", {})),
         f"Version `{version}`: so the service's answers name the file, by the first digits of its SHA-256.",
         table(
             ("code", "label", "scored"),
@@ -113,6 +114,18 @@ def render(card: ModelCard, version: str) -> str:
             table(("origin", "where", "terms", "used for"), origins),
         ]
     return "\n\n".join(parts) + "\n"
+
+
+def _conditioning(frontend: dict[str, Any]) -> list[str]:
+    told = []
+    if frontend.get("remove_offset"):
+        told.append("The mean of a waveform is taken off.")
+    if least := frontend.get("least_peak"):
+        told.append(
+            f"Where its largest sample is below {20 * math.log10(least):.0f} dB of full scale it is made "
+            f"that loud, by {20 * math.log10(frontend['most_gain']):.0f} dB at most."
+        )
+    return [" ".join(told)] if told else []
 
 
 def _figures(metrics: dict[str, Any]) -> list[str]:

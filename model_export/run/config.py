@@ -157,7 +157,7 @@ class TrainConfig:
             UnknownNetworkError: as `from_dict`.
         """
         if isinstance(values, dict) and isinstance(frontend := values.get("frontend", {}), dict):
-            values = values | {"frontend": {"remove_offset": False} | frontend}
+            values = values | {"frontend": {"remove_offset": False, "least_peak": 0.0} | frontend}
         return cls.from_dict(values)
 
 

@@ -68,7 +68,7 @@ class Plain(nn.Module):
         """(batch, samples) to (batch, frames, mels)."""
         config = self.frontend.config
         spectrum = F.conv1d(
-            self.frontend.centred(waveform)[:, None], self.get_buffer("dft"), stride=config.hop
+            self.frontend.conditioned(waveform)[:, None], self.get_buffer("dft"), stride=config.hop
         )
         real, imaginary = spectrum.chunk(2, dim=1)  # each (batch, bins, frames)
         mel = self.get_buffer("mel") @ (real.square() + imaginary.square()).sqrt() / config.n_fft

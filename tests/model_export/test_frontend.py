@@ -72,6 +72,19 @@ def test_an_offset_is_kept_where_it_was_while_learning() -> None:
     assert float(apart[:, :, 2:].abs().max()) < 2e-3
 
 
+def test_a_quiet_waveform_is_heard_as_a_louder_one_is() -> None:
+    front_end = LogMel(FrontEndConfig(least_peak=0.01, most_gain=10.0))
+    waveform = noise(1, 20_000)
+    waveform *= 0.01 / (waveform - waveform.mean()).abs().max()  # as loud as it is made
+    for gain, heard in ((2.0, 2.0), (1.0, 1.0), (0.3, 1.0), (0.1, 1.0), (0.03, 0.3)):
+        found = front_end.conditioned(gain * waveform)
+        assert found.numpy() == pytest.approx(
+            front_end.conditioned(waveform).numpy() * heard, rel=1e-3, abs=1e-8
+        )
+    as_it_is = LogMel(FrontEndConfig(remove_offset=False, least_peak=0.0))
+    assert torch.equal(as_it_is.conditioned(0.1 * waveform), 0.1 * waveform)
+
+
 def test_silence_is_the_logarithm_of_the_floor() -> None:
     config = FrontEndConfig()
     assert LogMel(config).compressed(torch.zeros(1, 600)).numpy() == pytest.approx(np.log(config.floor))

@@ -139,8 +139,8 @@ def test_a_network_of_other_sizes_cannot_be_gone_on_from() -> None:
         adopt(tagger(larger, 1), larger, started(CONFIG, 1))
 
 
-def test_what_kept_an_offset_is_gone_on_from_without() -> None:
-    kept = replace(CONFIG, frontend=FrontEndConfig(remove_offset=False))
+def test_what_heard_waveforms_as_they_are_is_gone_on_from_on_conditioned_ones() -> None:
+    kept = replace(CONFIG, frontend=FrontEndConfig(remove_offset=False, least_peak=0.0))
     start, new = started(kept, 1), tagger(CONFIG, 2)
     adopt(new, CONFIG, start)
     name = "network.conv.weight"

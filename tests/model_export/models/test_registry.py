@@ -57,9 +57,10 @@ def test_a_configuration_of_before_there_were_names_is_the_att_loc_cgrnn() -> No
 def test_what_an_older_document_does_not_tell_was_as_it_then_was() -> None:
     stored = TrainConfig().to_dict()
     assert TrainConfig.from_stored(stored) == TrainConfig()
-    del stored["frontend"]["remove_offset"]
-    assert not TrainConfig.from_stored(stored).frontend.remove_offset
-    assert not TrainConfig.from_stored({}).frontend.remove_offset
+    del stored["frontend"]["remove_offset"], stored["frontend"]["least_peak"]
+    for older in (stored, {}):
+        frontend = TrainConfig.from_stored(older).frontend
+        assert (frontend.remove_offset, frontend.least_peak) == (False, 0.0)
     with pytest.raises(ConfigError, match="JSON object"):
         TrainConfig.from_stored([])
 
