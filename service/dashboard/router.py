@@ -14,8 +14,8 @@ CONTENT_SECURITY_POLICY = "; ".join(
         # No exception for Plotly: the page gives it a linked sheet of the id it looks for, to which it
         # adds its rules through the CSSOM, and what it sets on elements goes through the CSSOM as well.
         "style-src 'self'",
-        # Plotly measures and draws images through data: URLs; our spectrogram is a blob.
-        "img-src 'self' data: blob:",
+        # Plotly measures and draws images through data: URLs, and our spectrogram is one.
+        "img-src 'self' data:",
         "media-src blob:",
         # 'self' covers ws: and wss: of the same host.
         "connect-src 'self'",

@@ -93,6 +93,33 @@ def test_a_stored_recording_says_why_it_has_no_spectrogram(visit: Visit, recordi
     expect(visit.page.locator("audio")).to_have_count(0)
 
 
+PIXELS = """async (theme) => {
+  const { picture } = await import("/dashboard/recording/spectrogram.js");
+  const read = HTMLCanvasElement.prototype.toDataURL;
+  HTMLCanvasElement.prototype.toDataURL = () => "data:,";
+  const levels = [0, 204, 204, 0, 0, 0];
+  const image = new Image();
+  image.src = picture({ bands_hz: [100, 200], count: 3, data: btoa(String.fromCharCode(...levels)) }, theme);
+  HTMLCanvasElement.prototype.toDataURL = read;
+  await image.decode();
+  const context = document.createElement("canvas").getContext("2d");
+  context.drawImage(image, 0, 0);
+  const { data } = context.getImageData(0, 0, image.width, image.height);
+  return Array.from({ length: data.length / 4 }, (_, at) => [...data.slice(4 * at, 4 * at + 3)]);
+}"""
+
+
+@pytest.mark.parametrize(
+    ("theme", "ground", "ink"),
+    [("light", [255, 255, 255], [14, 20, 26]), ("dark", [21, 27, 30], [240, 246, 244])],
+)
+def test_a_browser_in_which_canvases_are_read_as_noise_shows_the_spectrogram(
+    visit: Visit, theme: str, ground: list[int], ink: list[int]
+) -> None:
+    # Three columns of two bands, the higher band above.
+    assert visit.page.evaluate(PIXELS, theme) == [ink, ground, ground, ground, ink, ground]
+
+
 def test_curves_of_a_long_recording_say_how_coarse_they_are(
     visit: Visit, client: httpx.Client, recording: Document, sound: Sound
 ) -> None:

@@ -9,7 +9,14 @@ function bytes(text) {
   return Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
 }
 
+// The two headers of a BMP file, and four bytes for each of its 256 tones.
+const HEADERS = 14 + 40;
+const PIXELS_AT = HEADERS + 4 * 256;
+
 /**
+ * A BMP file, written here: a canvas that is read answers with noise where the browser is told to resist
+ * fingerprinting, and with it would stand a picture of what was never heard.
+ *
  * @param {WireSpectrogram} spectrogram
  * @param {"light" | "dark"} theme
  * @returns {string} a data URL
@@ -17,27 +24,25 @@ function bytes(text) {
 export function picture(spectrogram, theme) {
   const rows = spectrogram.bands_hz.length;
   const columns = spectrogram.count;
-  const canvas = document.createElement("canvas");
-  canvas.width = columns;
-  canvas.height = rows;
-  const context = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
-  const image = context.createImageData(columns, rows);
+  const stride = 4 * Math.ceil(columns / 4);
+  const file = new Uint8Array(PIXELS_AT + stride * rows);
+  const view = new DataView(file.buffer);
+  view.setUint16(0, 0x424d);
+  for (const [at, value] of [[2, file.length], [10, PIXELS_AT], [14, 40], [18, columns], [22, rows]]) view.setUint32(at, value, true);
+  // One plane, 8 bits a pixel.
+  view.setUint16(26, 1, true);
+  view.setUint16(28, 8, true);
+  file.set(ramp(theme), HEADERS);
   const levels = bytes(spectrogram.data);
   const [floor, ceiling] = extent(levels);
-  const tones = ramp(theme);
+  // The lowest row comes first in the file as in the levels.
   for (let column = 0; column < columns; column += 1) {
     for (let row = 0; row < rows; row += 1) {
       const level = (levels[column * rows + row] - floor) / (ceiling - floor);
-      const tone = 3 * Math.round(255 * Math.min(Math.max(level, 0), 1));
-      const pixel = 4 * ((rows - 1 - row) * columns + column);
-      image.data[pixel] = tones[tone];
-      image.data[pixel + 1] = tones[tone + 1];
-      image.data[pixel + 2] = tones[tone + 2];
-      image.data[pixel + 3] = 255;
+      file[PIXELS_AT + row * stride + column] = Math.round(255 * Math.min(Math.max(level, 0), 1));
     }
   }
-  context.putImageData(image, 0, 0);
-  return canvas.toDataURL("image/png");
+  return `data:image/bmp;base64,${btoa(Array.from(file, (byte) => String.fromCharCode(byte)).join(""))}`;
 }
 
 // Further below the loudest, nothing that matters is to be seen: 80 of the 100 dB that 255 levels span.
@@ -64,18 +69,18 @@ function extent(levels) {
  * Level to tone, 256 of them: from the ground to ink, or to chalk.
  *
  * @param {"light" | "dark"} theme
- * @returns {Uint8ClampedArray} red, green, blue
+ * @returns {Uint8ClampedArray} blue, green, red and a byte that says nothing
  */
 function ramp(theme) {
   const stops = theme === "dark"
     ? [[21, 27, 30], [36, 52, 60], [74, 104, 116], [150, 178, 184], [240, 246, 244]]
     : [[255, 255, 255], [214, 222, 225], [140, 156, 164], [66, 82, 92], [14, 20, 26]];
-  const tones = new Uint8ClampedArray(3 * 256);
+  const tones = new Uint8ClampedArray(4 * 256);
   for (let level = 0; level < 256; level += 1) {
     const place = (level / 255) * (stops.length - 1);
     const below = Math.min(Math.floor(place), stops.length - 2);
     for (let part = 0; part < 3; part += 1) {
-      tones[3 * level + part] = stops[below][part] + (place - below) * (stops[below + 1][part] - stops[below][part]);
+      tones[4 * level + 2 - part] = stops[below][part] + (place - below) * (stops[below + 1][part] - stops[below][part]);
     }
   }
   return tones;
