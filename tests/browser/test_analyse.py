@@ -200,3 +200,15 @@ def test_the_progress_of_a_slow_upload_is_shown_and_can_be_stopped(visit: Visit,
     expect(visit.page.get_by_role("progressbar")).to_be_visible()
     visit.page.get_by_role("button", name="Cancel").click()
     expect(visit.page.locator(".progress")).to_be_empty()
+
+
+def test_a_bar_whose_end_is_not_known_moves(visit: Visit, sound: Sound) -> None:
+    visit.go("analyse")
+    visit.wait_for("#file")
+    visit.page.route("**/tag?*", lambda route: None)  # never answered
+    visit.page.set_input_files("#file", sound.path)
+    bar = visit.page.get_by_role("progressbar")
+    bar.evaluate("(it) => it.removeAttribute('value')")
+    first = bar.screenshot()
+    assert any(bar.screenshot() != first for _ in range(10))
+    visit.page.get_by_role("button", name="Cancel").click()
