@@ -64,6 +64,25 @@ def test_every_view_fits_reads_and_has_names(visit: Visit, views: dict[str, str]
     assert found == []
 
 
+def test_colours_that_the_system_forces_hide_nothing(visit: Visit, views: dict[str, str]) -> None:
+    ground = "(it) => getComputedStyle(it).backgroundColor"
+    visit.page.emulate_media(forced_colors="active")
+    for address in list(views)[:2]:
+        visit.go(address)
+        visit.wait_for(views[address])
+        swatches = visit.page.locator("main .name .swatch, .lanes-gutter .swatch")
+        assert len({it.evaluate(ground) for it in swatches.all()}) > 1
+        chosen = visit.page.locator(".segments :is([aria-pressed=true], :has(:checked))").first
+        other = visit.page.locator(".segments :is([aria-pressed=false], :not(:has(:checked)))").first
+        assert chosen.evaluate(ground) != other.evaluate(ground)
+    visit.go("status")
+    edge = "(it) => getComputedStyle(it).borderBottomColor"
+    current = visit.page.locator(".views [aria-current]").evaluate(edge)
+    others = visit.page.locator(".views a:not([aria-current])").all()
+    assert current not in {it.evaluate(edge) for it in others}
+    visit.page.emulate_media(forced_colors="none")
+
+
 def test_the_theme_is_chosen_and_remembered(visit: Visit) -> None:
     visit.page.emulate_media(color_scheme="light")
     visit.go("status")
