@@ -126,6 +126,27 @@ def test_an_empty_window_leads_to_what_was_heard(visit: Visit, client: httpx.Cli
     expect(visit.page.locator(".lanes-overlay")).to_contain_text("Nothing heard in these 1 min.")
 
 
+def test_what_is_said_over_the_lanes_keeps_no_gesture_from_them(
+    visit: Visit, client: httpx.Client, sound: Sound
+) -> None:
+    post(client, sound, "covered", timedelta(days=1))
+    visit.go("timeline?source=covered&span=60")
+    visit.drawn(".lanes-plot")
+    words = visit.page.get_by_text("Nothing heard in these")
+    words.wait_for()
+    said = words.bounding_box()
+    assert said is not None
+    visit.page.mouse.move(said["x"] + said["width"] / 2, said["y"] + said["height"] / 2)
+    visit.page.keyboard.down("Control")
+    visit.page.mouse.wheel(0, 300)
+    visit.page.keyboard.up("Control")
+    visit.page.wait_for_url("**span=163.097*")
+    visit.page.mouse.down()
+    visit.page.mouse.move(said["x"] + 200, said["y"], steps=4)
+    visit.page.mouse.up()
+    expect(visit.page.locator(".feed-state")).to_have_text("Not following")
+
+
 def test_what_there_is_to_say_on_a_phone_covers_no_name(
     visit: Visit, client: httpx.Client, sound: Sound
 ) -> None:
