@@ -147,6 +147,23 @@ def test_what_is_said_over_the_lanes_keeps_no_gesture_from_them(
     expect(visit.page.locator(".feed-state")).to_have_text("Not following")
 
 
+def test_the_source_keeps_the_focus_while_the_keyboard_goes_through_it(
+    visit: Visit, client: httpx.Client, sound: Sound
+) -> None:
+    for source in ("first", "second", "third"):
+        post(client, sound, source)
+    visit.go("timeline?source=first")
+    visit.drawn(".lanes-plot")
+    select = visit.page.get_by_label("Source")
+    select.focus()
+    for _ in range(2):
+        before = visit.page.url
+        visit.page.keyboard.press("ArrowDown")
+        visit.page.wait_for_url(lambda url, before=before: url != before)  # type: ignore[misc]
+        visit.drawn(".lanes-plot")
+        expect(select).to_be_focused()
+
+
 def test_what_there_is_to_say_on_a_phone_covers_no_name(
     visit: Visit, client: httpx.Client, sound: Sound
 ) -> None:

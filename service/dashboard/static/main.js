@@ -65,14 +65,20 @@ class Page {
     this.#mark(route.view, view.title);
     // An element of its own: what a view that was overtaken still puts there, nobody sees.
     const host = h("div", {}, loading("One moment"));
+    const focused = document.activeElement?.id;
     put(this.#host, host);
     try {
       this.context.model ??= await this.context.api.get("model");
       const { mount } = await view.load();
       if (turn !== this.#turn) return;
       const leave = await mount(host, this.context, route);
-      if (turn === this.#turn) this.#leave = leave;
-      else leave();
+      if (turn !== this.#turn) {
+        leave();
+        return;
+      }
+      this.#leave = leave;
+      // Whoever chooses a source by the keyboard goes on from there.
+      if (focused && document.activeElement === document.body) document.getElementById(focused)?.focus();
     } catch (error) {
       if (turn !== this.#turn) return;
       put(this.#host, failure(error, () => this.show()));
