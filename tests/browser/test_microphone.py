@@ -151,6 +151,27 @@ def test_a_refused_microphone_is_told(context: BrowserContext, visit: Visit) -> 
     expect(visit.page.locator(".feed-state")).to_have_text("Not listening")
 
 
+# As Firefox on a machine without a sound output: there is a microphone, and the sound never starts.
+MUTE = """(() => {
+  navigator.mediaDevices.getUserMedia = async () => new AudioContext().createMediaStreamDestination().stream;
+  AudioContext.prototype.resume = () => new Promise(() => { window.waiting = true; });
+})()"""
+
+
+def test_a_browser_whose_sound_does_not_start_is_told(launch: LaunchBrowser, server: Running) -> None:
+    # A clock is that of all tabs of a browser.
+    with launch() as apart, Visit.begin(apart, server.url) as visit:
+        visit.page.add_init_script(MUTE)
+        visit.page.clock.install()
+        visit.go("analyse/microphone?source=mute")
+        visit.page.get_by_role("button", name="Listen").click()
+        visit.page.wait_for_function("window.waiting")
+        visit.page.clock.fast_forward(15_000)
+        expect(visit.page.get_by_role("alert")).to_contain_text("sound does not start")
+        expect(visit.page.get_by_role("button", name="Listen")).to_be_enabled()
+        visit.assert_no_complaints()
+
+
 # Keeps what the browser lends.
 LENT = """(() => {
   const { mediaDevices } = navigator;

@@ -4,6 +4,9 @@
  * @typedef {{pcm: ArrayBuffer, level: number}} Block signed 16-bit little-endian mono; root mean square, full scale 1
  */
 
+// Firefox goes on waiting, without a word, where it finds no sound output.
+const PATIENCE_MS = 10000;
+
 /** What kept us from hearing, in plain words. */
 export class CaptureError extends Error {
   title = "No microphone";
@@ -38,7 +41,7 @@ export class Capture {
     const node = new AudioWorkletNode(context, "capture", { numberOfOutputs: 0 });
     node.port.onmessage = (/** @type {MessageEvent<Block>} */ { data }) => take(data);
     context.createMediaStreamSource(this.#stream).connect(node);
-    await context.resume();
+    await Promise.race([context.resume(), mute(PATIENCE_MS)]);
     return context.sampleRate;
   }
 
@@ -48,6 +51,13 @@ export class Capture {
     this.#stream = null;
     this.#context = null;
   }
+}
+
+/** @param {number} ms @returns {Promise<never>} */
+function mute(ms) {
+  return new Promise((_, reject) => {
+    setTimeout(() => reject(new CaptureError("The browser's sound does not start. Firefox needs a sound output for it: connect one, or use another browser.")), ms);
+  });
 }
 
 /** @type {Record<string, string>} */
