@@ -172,6 +172,30 @@ def test_a_browser_whose_sound_does_not_start_is_told(launch: LaunchBrowser, ser
         visit.assert_no_complaints()
 
 
+# Asks whether the microphone may be used, and is answered when the test says so.
+ASK = """() => {
+  window.refuse = [];
+  navigator.mediaDevices.getUserMedia = () => new Promise((_, reject) => {
+    window.refuse.push(() => reject(new DOMException("", "NotAllowedError")));
+  });
+}"""
+
+
+def test_a_microphone_that_is_refused_when_nobody_waits_for_it_stops_nothing(visit: Visit) -> None:
+    visit.go("analyse/microphone?source=late")
+    listen, stop = (visit.page.get_by_role("button", name=name) for name in ("Listen", "Stop"))
+    listen.wait_for()
+    visit.page.evaluate(ASK)
+    for button in (listen, stop, listen):
+        button.click()
+    visit.page.evaluate("async () => { refuse[0](); await new Promise((done) => setTimeout(done)); }")
+    expect(visit.page.get_by_role("alert")).to_have_count(0)
+    expect(stop).to_be_visible()
+    visit.page.evaluate("() => refuse[1]()")
+    expect(visit.page.get_by_role("alert")).to_contain_text("was not allowed")
+    visit.page.reload()
+
+
 # Keeps what the browser lends.
 LENT = """(() => {
   const { mediaDevices } = navigator;

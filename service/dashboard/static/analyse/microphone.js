@@ -80,6 +80,8 @@ export class MicrophoneForm {
       if (this.#capture !== capture) capture.stop();
       else this.#connect(rate);
     } catch (error) {
+      // Who has pressed Stop meanwhile, and perhaps Listen again, waits for it no more.
+      if (this.#capture !== capture) return;
       this.#silence();
       put(this.trouble, failure(error));
     }
