@@ -79,11 +79,7 @@ def _refuse_other_features(config: TrainConfig, start: TrainConfig) -> None:
     How the waveform is conditioned before is left to each: it changes recordings of poor quality only.
     """
     new, old = (
-        {
-            f"frontend.{name}": value
-            for name, value in asdict(run.frontend).items()
-            if name not in _CONDITIONING
-        }
+        {f"frontend.{name}": value for name, value in asdict(run.frontend).items()}
         | {"standardize": run.standardize}
         for run in (config, start)
     )
