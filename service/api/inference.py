@@ -17,7 +17,6 @@ from service.api.errors import (
     BodyTooLargeError,
     Complaint,
     InvalidRequestError,
-    MediaTypeError,
     NotFoundError,
 )
 from service.api.openapi import inference_body, refusals, tells
@@ -153,8 +152,6 @@ async def infer(request: Request, name: ModelName) -> Response:
     service = service_of(request)
     tagger = service.tagger
     _named(request, name)
-    if request.headers.get("content-encoding", "identity") != "identity":
-        raise MediaTypeError("compressed bodies are not taken")
     tagger.ensure_room()
     json_length = _json_length(request)
     with service.admission.place():

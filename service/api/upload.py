@@ -122,6 +122,8 @@ def _room() -> Iterator[None]:
 
 async def pieces(request: Request, pace: Pace) -> AsyncIterator[bytes]:
     """The body of a request as it arrives, counted and timed."""
+    if (coding := request.headers.get("content-encoding", "identity").lower()) != "identity":
+        raise MediaTypeError(f"Content-Encoding is {coding}; send the body as it is")
     announced = int(request.headers.get("content-length", 0))
     if announced > pace.max_bytes:
         raise BodyTooLargeError(f"the body is announced as {announced} bytes, allowed are {pace.max_bytes}")

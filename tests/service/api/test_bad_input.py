@@ -1,6 +1,7 @@
 """Whatever comes in: an answer that says what is wrong, never a 500, never a hang."""
 
 import contextlib
+import gzip
 import struct
 from collections.abc import Iterator
 from pathlib import Path
@@ -64,6 +65,13 @@ BAD_BODIES = [
         "media-type",
     ),
     ("JSON", b"{}", {"content-type": "application/json"}, 415, "media-type"),
+    (
+        "a WAV that was compressed",
+        gzip.compress(wav()),
+        AUDIO | {"content-encoding": "gzip"},
+        415,
+        "media-type",
+    ),
     ("an empty form", form(), FORM, 422, "invalid-request"),
     ("an empty file", form(("file", b"")), FORM, 422, "unusable-audio"),
     ("another field", form(("audio", wav())), FORM, 422, "invalid-request"),
