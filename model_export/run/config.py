@@ -157,7 +157,8 @@ class TrainConfig:
             UnknownNetworkError: as `from_dict`.
         """
         if isinstance(values, dict) and isinstance(frontend := values.get("frontend", {}), dict):
-            values = values | {"frontend": {"remove_offset": False, "least_peak": 0.0} | frontend}
+            frontend = {"remove_offset": False, "least_peak": 0.0} | frontend
+            values = {"optimizer": "adam"} | values | {"frontend": frontend}
         return cls.from_dict(values)
 
 

@@ -57,10 +57,11 @@ def test_a_configuration_of_before_there_were_names_is_the_att_loc_cgrnn() -> No
 def test_what_an_older_document_does_not_tell_was_as_it_then_was() -> None:
     stored = TrainConfig().to_dict()
     assert TrainConfig.from_stored(stored) == TrainConfig()
-    del stored["frontend"]["remove_offset"], stored["frontend"]["least_peak"]
+    del stored["frontend"]["remove_offset"], stored["frontend"]["least_peak"], stored["optimizer"]
     for older in (stored, {}):
-        frontend = TrainConfig.from_stored(older).frontend
-        assert (frontend.remove_offset, frontend.least_peak) == (False, 0.0)
+        read = TrainConfig.from_stored(older)
+        assert (read.frontend.remove_offset, read.frontend.least_peak) == (False, 0.0)
+        assert read.optimizer == "adam"
     with pytest.raises(ConfigError, match="JSON object"):
         TrainConfig.from_stored([])
 
