@@ -97,9 +97,11 @@ def run_trial(config: "TrainConfig", trial: Trial, sets: Path, out: Path, progre
     from service.engine.bundle import Bundle
 
     scores, done = out / "scores.npy", out / "trial.json"
-    wanted = json.dumps({"config": config.to_dict(), "trial": asdict(trial)}, indent=1)
-    if done.exists() and done.read_text(encoding="utf-8") == wanted:
-        return scores
+    told = json.loads(json.dumps(asdict(trial)))
+    if done.exists():
+        stored = json.loads(done.read_text(encoding="utf-8"))
+        if config.is_stored_as(stored["config"]) and stored["trial"] == told:
+            return scores
     done.unlink(missing_ok=True)
     folders = [sets / name for name in trial.train if (sets / name).exists()]
     best = train(config, folders, [sets / trial.select], out, progress=progress)
@@ -107,7 +109,7 @@ def run_trial(config: "TrainConfig", trial: Trial, sets: Path, out: Path, progre
     export(Trained.read(best), graph, batches=(1, 2))
     answers = outputs_of(Bundle.load(graph, device="cpu"), read_weak_set(sets / trial.test))
     np.save(scores, np.concatenate([each.tags for each in answers]))
-    done.write_text(wanted, encoding="utf-8")
+    done.write_text(json.dumps({"config": config.to_dict(), "trial": told}, indent=1), encoding="utf-8")
     return scores
 
 

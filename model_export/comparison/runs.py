@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from model_export.run.config import TrainConfig
     from service.engine.bundle import Bundle
 
+BEGUN = "config.json"
 DONE = "run.json"
 
 
@@ -78,12 +79,12 @@ def carry_out(
     from service.engine.bundle import Bundle
 
     out.mkdir(parents=True, exist_ok=True)
-    wanted = signature(config, train_sets, beginning)
-    begun, graph = out / "config.json", out / "last.onnx"
-    if not begun.exists() or json.loads(begun.read_text(encoding="utf-8")) != wanted:
+    graph = out / "last.onnx"
+    if not _is_begun(config, train_sets, out, beginning):
         for stale in (out / LAST, out / DONE, graph, out / "epochs.jsonl", *out.glob("answers-*.npz")):
             stale.unlink(missing_ok=True)
-        begun.write_text(json.dumps(wanted, indent=1) + "\n", encoding="utf-8")
+        wanted = signature(config, train_sets, beginning)
+        (out / BEGUN).write_text(json.dumps(wanted, indent=1) + "\n", encoding="utf-8")
     if not (out / DONE).exists():
         resumed = (out / LAST).exists()
         started = time.process_time()  # what else the machine does meanwhile is no matter of the system's
@@ -153,12 +154,20 @@ def is_done(
     beginning: Beginning = Beginning(),
 ) -> bool:
     """Whether `carry_out` would have nothing to do."""
-    begun = out / "config.json"
     return (
         (out / DONE).exists()
-        and json.loads(begun.read_text(encoding="utf-8")) == signature(config, train_sets, beginning)
+        and _is_begun(config, train_sets, out, beginning)
         and all(answers_file(out, digest).exists() for digest in tested.values())
     )
+
+
+def _is_begun(config: "TrainConfig", train_sets: list[Path], out: Path, beginning: Beginning) -> bool:
+    """Whether the run in the folder is this one, also where an older version has begun it."""
+    if not (out / BEGUN).exists():
+        return False
+    stored = json.loads((out / BEGUN).read_text(encoding="utf-8"))
+    told = stored["config"]
+    return config.is_stored_as(told) and stored == signature(config, train_sets, beginning) | {"config": told}
 
 
 def answers_file(out: Path, digest: str) -> Path:

@@ -11,7 +11,7 @@ from model_export.data.labels import CHIME_HOME
 from model_export.frontend import FrontEndConfig
 from model_export.models.att_loc_cgrnn import AttLocConfig
 from model_export.models.network import NetworkConfig
-from model_export.models.registry import DEFAULT, name_of, system
+from model_export.models.registry import DEFAULT, UnknownNetworkError, name_of, system
 from service.engine.card import Label
 from service.engine.errors import AttLocError
 
@@ -160,6 +160,13 @@ class TrainConfig:
             frontend = {"remove_offset": False, "least_peak": 0.0} | frontend
             values = {"optimizer": "adam"} | values | {"frontend": frontend}
         return cls.from_dict(values)
+
+    def is_stored_as(self, values: Any) -> bool:
+        """Whether that tells this configuration, as `from_stored` reads it."""
+        try:
+            return TrainConfig.from_stored(values) == self
+        except (ConfigError, UnknownNetworkError):  # of another version of this project
+            return False
 
 
 def read_fields(path: Path) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from model_export.comparison.compare import Sets, compare, plan
 from model_export.comparison.figures import standings
 from model_export.comparison.report import Setting, markdown
 from model_export.comparison.runs import (
+    BEGUN,
     Beginning,
     Result,
     carry_out,
@@ -104,6 +105,24 @@ def test_another_configuration_replaces_a_run(mixtures: Path, tmp_path: Path) ->
     carry_out(other, [mixtures], tested, out, progress=False)
     assert is_done(other, [mixtures], tested, out)
     assert not is_done(config, [mixtures], {}, out)
+
+
+def test_what_an_older_version_trained_is_kept_by_who_asks_for_it_as_it_then_was(
+    mixtures: Path, tmp_path: Path
+) -> None:
+    as_it_was = {"optimizer": "adam", "frontend": {"remove_offset": False, "least_peak": 0.0}}
+    newer = train_config(SUITE.fields("gmm"), seed=1, chunks=16, checkpoints=1)
+    config = train_config(merged(SUITE.fields("gmm"), as_it_was), seed=1, chunks=16, checkpoints=1)
+    carry_out(config, [mixtures], {}, tmp_path, progress=False)
+    begun = json.loads((tmp_path / BEGUN).read_text())
+    del begun["config"]["optimizer"], begun["config"]["frontend"]["remove_offset"]
+    del begun["config"]["frontend"]["least_peak"], begun["config"]["frontend"]["most_gain"]
+    (tmp_path / BEGUN).write_text(json.dumps(begun))
+    assert is_done(config, [mixtures], {}, tmp_path)
+    assert not is_done(newer, [mixtures], {}, tmp_path)
+    begun["config"]["no_longer_known"] = 1
+    (tmp_path / BEGUN).write_text(json.dumps(begun))
+    assert not is_done(config, [mixtures], {}, tmp_path)
 
 
 def test_a_set_that_was_made_anew_is_learned_from_anew(mixtures: Path, tmp_path: Path) -> None:
