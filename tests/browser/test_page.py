@@ -268,6 +268,21 @@ def test_the_status_tells_of_a_model_that_came_with_a_restart(visit: Visit, clie
     expect(visit.page.locator(".card")).to_contain_text("came-later")
 
 
+def test_a_recording_is_held_against_the_model_that_came_with_a_restart(
+    visit: Visit, client: httpx.Client, views: dict[str, str]
+) -> None:
+    recording = next(address for address in views if address.startswith("recording/"))
+    visit.go("analyse")
+    visit.wait_for(".drop")
+    model = client.get("/model").json()
+    model["events"]["b"] |= {"onset_threshold": 0.815}
+    other = json.dumps(model)
+    visit.page.route("**/model", lambda route: route.fulfill(content_type="application/json", body=other))
+    visit.go(recording)
+    slider = visit.page.get_by_label("Event threshold of sound b")
+    expect(slider).to_have_attribute("aria-valuetext", "0.815")
+
+
 def test_a_service_that_still_starts_is_waited_for(visit: Visit) -> None:
     starting = {
         "title": "Not available now",

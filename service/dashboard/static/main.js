@@ -68,7 +68,8 @@ class Page {
     const focused = document.activeElement?.id;
     put(this.#host, host);
     try {
-      this.context.model ??= await this.context.api.get("model");
+      // A service that was started anew while this page was open may have another one.
+      this.context.model = await this.context.api.get("model");
       const { mount } = await view.load();
       if (turn !== this.#turn) return;
       const leave = await mount(host, this.context, route);

@@ -16,8 +16,6 @@ const PATIENCE_MS = 5000;
 
 /** @param {HTMLElement} host @param {Context} context */
 export async function mount(host, context) {
-  // A service that was started anew while this page was open may have another one.
-  context.model = await context.api.get("model");
   const gauges = h("section", { class: "panel gauges", "aria-label": "The service now" });
   put(host, h("div", { class: "view status" }, h("div", { class: "head" }, h("h1", {}, "Status")), gauges, card(context)));
   const readings = new Readings(context);
