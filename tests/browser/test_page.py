@@ -283,6 +283,22 @@ def test_a_recording_is_held_against_the_model_that_came_with_a_restart(
     expect(slider).to_have_attribute("aria-valuetext", "0.815")
 
 
+def test_a_part_of_another_version_is_told_and_comes_with_the_page_anew(
+    visit: Visit, views: dict[str, str]
+) -> None:
+    visit.go("analyse")
+    visit.page.reload()
+    visit.wait_for(".drop")
+    newer = 'import { unheardOf } from "../core/api.js"; export const mount = unheardOf;'
+    script = "**/dashboard/recording/view.js"
+    visit.page.route(script, lambda route: route.fulfill(content_type="text/javascript", body=newer))
+    visit.go(next(address for address in views if address.startswith("recording/")))
+    expect(visit.page.get_by_role("alert")).to_contain_text("may have been updated since")
+    visit.page.unroute_all()
+    visit.page.get_by_role("button", name="Try again").click()
+    visit.wait_for(".traces-plot .main-svg")
+
+
 def test_a_service_that_still_starts_is_waited_for(visit: Visit) -> None:
     starting = {
         "title": "Not available now",

@@ -1,6 +1,6 @@
 /** The frame: one model card, one view at a time, chosen by the address. */
 
-import { Api, mayPass } from "./core/api.js";
+import { Api, ApiError, mayPass } from "./core/api.js";
 import { h, put } from "./core/dom.js";
 import { failure, loading } from "./core/notice.js";
 import { href, parse } from "./core/route.js";
@@ -70,7 +70,7 @@ class Page {
     try {
       // A service that was started anew while this page was open may have another one.
       this.context.model = await this.context.api.get("model");
-      const { mount } = await view.load();
+      const { mount } = await view.load().catch(mismatch);
       if (turn !== this.#turn) return;
       const leave = await mount(host, this.context, route);
       if (turn !== this.#turn) {
@@ -82,7 +82,8 @@ class Page {
       if (focused && document.activeElement === document.body) document.getElementById(focused)?.focus();
     } catch (error) {
       if (turn !== this.#turn) return;
-      put(this.#host, failure(error, () => this.show()));
+      // What else than the service fails, fails again until the page is loaded anew.
+      put(this.#host, failure(error, () => { if (error instanceof ApiError) this.show(); else location.reload(); }));
       if (mayPass(error)) this.#comeBack(turn, (error.retryAfter ?? 0) * 1000 + COME_BACK_MS);
     }
   }
@@ -102,6 +103,11 @@ class Page {
       else link.removeAttribute("aria-current");
     }
   }
+}
+
+/** The parts of this page that are there do not go with those of another version. @param {unknown} cause @returns {never} */
+function mismatch(cause) {
+  throw new Error("A part of the page could not be loaded: the service may have been updated since the page was opened.", { cause });
 }
 
 /** @param {Theme} theme */
