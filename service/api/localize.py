@@ -149,8 +149,7 @@ class _Look:
         thresholds = Thresholds.parse(self.query.threshold)
         if not thresholds:
             return self.service.timeline.events(asked)
-        labels = {*card.events, *thresholds.by_label}
-        return self.service.timeline.events_anew(asked, thresholds.decoders(labels, card))
+        return self.service.timeline.events_anew(asked, lambda label: thresholds.decoder(label, card))
 
     def _written(self, page: EventPage, form: Format, headers: dict[str, str]) -> Response:
         source = self.query.source

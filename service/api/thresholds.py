@@ -1,7 +1,6 @@
 """`threshold`: events decoded anew from stored curves, without running the model."""
 
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Annotated
 
@@ -50,10 +49,6 @@ class Thresholds:
     def __bool__(self) -> bool:
         return self.common is not None or bool(self.by_label)
 
-    def decoders(self, labels: Iterable[str], card: ModelCard) -> dict[str, EventDecoder]:
-        """The decoder of each of these labels."""
-        return {label: self._decoder(label, card) for label in labels}
-
     def applied(self, analysis: Analysis, card: ModelCard) -> Analysis:
         """The analysis with its events decoded anew from its curves."""
         curves = analysis.curves
@@ -63,11 +58,12 @@ class Thresholds:
             first_s=curves.first_s,
             duration_s=analysis.duration_s,
             labels=curves.labels,
-            decoders=self.decoders(curves.labels, card),
+            decoders={label: self.decoder(label, card) for label in curves.labels},
         )
         return replace(analysis, events=tuple(events))
 
-    def _decoder(self, label: str, card: ModelCard) -> EventDecoder:
+    def decoder(self, label: str, card: ModelCard) -> EventDecoder:
+        """Of a label of this model, or of an earlier one."""
         decoder = card.events.get(label, _UNKNOWN)
         threshold = self.by_label.get(label, self.common)
         if threshold is None:

@@ -6,7 +6,7 @@ time of audio. Their events are joined with those of the recordings beside them 
 
 import math
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID, uuid5
@@ -36,9 +36,9 @@ class _Decoded:
 
 
 def rethreshold(
-    connection: Connection, query: EventQuery, decoders: Mapping[str, EventDecoder], seam_gap_us: int
+    connection: Connection, query: EventQuery, decoder_of: Callable[[str], EventDecoder], seam_gap_us: int
 ) -> EventPage:
-    """The page that answers `query` with these decoders; labels without one are left out.
+    """The page that answers `query` with the decoder of each label.
 
     An event's `seq` is that of the last of the page's recordings that contribute to it, and its id holds as
     long as it begins in the same place. `limit` counts events but cuts between recordings only. Removals are
@@ -51,7 +51,7 @@ def rethreshold(
         return EventPage((), (), reset, start.moved(0), more=False)
     head = source["head"]
     start, reset = resumed(query.after, head, source["resume_from"])
-    reader = _Reader(connection, source, decoders, seam_gap_us)
+    reader = _Reader(connection, source, decoder_of, seam_gap_us)
     page, more = reader.page(query, start.number)
     last = max((decoded.seq for decoded in page.values()), default=head) if more else head
     found = [
@@ -75,12 +75,12 @@ class _Reader:
         self,
         connection: Connection,
         source: RowMapping,
-        decoders: Mapping[str, EventDecoder],
+        decoder_of: Callable[[str], EventDecoder],
         seam_gap_us: int,
     ) -> None:
         self._connection = connection
         self._source = source
-        self._decoders = decoders
+        self._decoder_of = decoder_of
         self._seam_gap_us = seam_gap_us
 
     def page(self, query: EventQuery, after: int) -> tuple[dict[UUID, _Decoded], bool]:
@@ -152,14 +152,13 @@ class _Reader:
     def _decode(self, row: RowMapping) -> _Decoded:
         stored = select(curves.c.header, curves.c.presence).where(curves.c.recording_id == row["id"])
         curve = unpack_presence(*self._connection.execute(stored).one())
-        columns = [i for i, label in enumerate(curve.labels) if label in self._decoders]
         heard = decode_all(
-            curve.presence[:, columns],
+            curve.presence,
             hop_s=curve.hop_s,
             first_s=curve.first_s,
             duration_s=row["duration_us"] / 1e6,
-            labels=[curve.labels[i] for i in columns],
-            decoders=dict(self._decoders),
+            labels=curve.labels,
+            decoders={label: self._decoder_of(label) for label in curve.labels},
         )
         parts: dict[str, list[Part]] = defaultdict(list)
         for event in heard:

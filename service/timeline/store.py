@@ -103,15 +103,15 @@ class Timeline:
         with self._database.read() as connection:
             return read_page(connection, query)
 
-    def events_anew(self, query: EventQuery, decoders: Mapping[str, EventDecoder]) -> EventPage:
+    def events_anew(self, query: EventQuery, decoder_of: Callable[[str], EventDecoder]) -> EventPage:
         """Like `events`, but decoded from the stored curves with other thresholds: see `rethreshold`.
 
         Args:
             query: which events.
-            decoders: by label; labels without one are left out.
+            decoder_of: of each label, those of earlier models too.
         """
         with self._database.read() as connection:
-            return rethreshold(connection, query, decoders, self._seam_gap_us)
+            return rethreshold(connection, query, decoder_of, self._seam_gap_us)
 
     def head(self, source: str) -> int:
         """Number of the source's last change, deletions included; 0 for one never heard of.

@@ -232,6 +232,15 @@ def test_thresholds_of_a_whole_timeline(client: httpx.Client, filled: list[dict[
     assert client.get("/localize", params={"threshold": "c=1"}).status_code == 422
 
 
+def test_a_threshold_of_all_labels_is_also_one_of_those_of_an_earlier_model(
+    client: httpx.Client, server: Running, filled: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delitem(server.service.loaded.bundle.card.events, "b")
+    assert {event["label"] for event in page(client, threshold=LOW)["events"]} == set("bcfmopv")
+    recording = client.get(f"/localize/{filled[0]['id']}", params={"threshold": LOW}).json()
+    assert {event["label"] for event in recording["events"]} == set("bcfmopv")
+
+
 @pytest.mark.parametrize(
     ("name", "media_type", "begins"),
     [

@@ -206,7 +206,7 @@ def test_who_begins_after_removals_are_forgotten_reads_every_page_once(
     pages: list[EventPage] = []
     while len(pages) < 100 and (not pages or pages[-1].more):
         asked = replace(query, after=pages[-1].cursor if pages else None)
-        pages.append(aging.events_anew(asked, always) if anew else aging.events(asked))
+        pages.append(aging.events_anew(asked, always.__getitem__) if anew else aging.events(asked))
 
     assert len(pages) > 2
     assert not any(page.reset for page in pages)

@@ -56,7 +56,7 @@ class Anew(Reader):
         self._decoders = with_decoders
 
     def read(self, timeline: Timeline) -> bool:
-        page = timeline.events_anew(replace(self._asked, after=self.cursor), self._decoders)
+        page = timeline.events_anew(replace(self._asked, after=self.cursor), self._decoders.__getitem__)
         self.take_loosely(page)
         return page.more
 
@@ -118,17 +118,18 @@ def test_the_models_own_thresholds_give_the_stored_events(timeline: Timeline) ->
     assert Anew(EventQuery("kitchen"), decoders(0.5)).read_all(timeline).shows() == stored
 
 
-def test_filters_and_labels_without_decoder(timeline: Timeline) -> None:
+def test_filters_and_decoders_of_their_own(timeline: Timeline) -> None:
     for i in range(20):
         timeline.append(seconds_of_sound(i, i, "kitchen"))
     everything = Anew(EventQuery("kitchen"), decoders(0.6)).read_all(timeline).shows()
 
     some = Anew(EventQuery("kitchen", labels=("c",), min_confidence=0.8), decoders(0.6)).read_all(timeline)
-    only_m = Anew(EventQuery("kitchen"), {"m": decoders(0.6)["m"]}).read_all(timeline)
+    only_m = decoders(1.1) | {"m": decoders(0.6)["m"]}
 
     assert some.shows() == {event for event in everything if event.label == "c" and event.confidence >= 0.8}
-    assert only_m.shows() == {event for event in everything if event.label == "m"}
-    assert only_m.shows() != everything
+    found = Anew(EventQuery("kitchen"), only_m).read_all(timeline).shows()
+    assert found == {event for event in everything if event.label == "m"}
+    assert found != everything
 
 
 def test_an_event_followed_by_cursor_keeps_its_id(timeline: Timeline) -> None:
@@ -141,16 +142,18 @@ def test_an_event_followed_by_cursor_keeps_its_id(timeline: Timeline) -> None:
 
     timeline.append(second(0))
     timeline.append(second(1))
-    first = timeline.events_anew(EventQuery("kitchen"), decoders(0.9))
+    first = timeline.events_anew(EventQuery("kitchen"), decoders(0.9).__getitem__)
     timeline.append(second(2))
 
-    then = timeline.events_anew(EventQuery("kitchen", after=first.cursor), decoders(0.9))
+    then = timeline.events_anew(EventQuery("kitchen", after=first.cursor), decoders(0.9).__getitem__)
 
     (before,), (now,) = first.events, then.events
     assert (before.onset, before.offset) == (at(0), at(2))
     assert (now.onset, now.offset, now.id, now.recording_id) == (at(0), at(3), before.id, before.recording_id)
     assert now.seq > before.seq
-    assert timeline.events_anew(EventQuery("kitchen", after=then.cursor), decoders(0.9)).events == ()
+    assert (
+        timeline.events_anew(EventQuery("kitchen", after=then.cursor), decoders(0.9).__getitem__).events == ()
+    )
 
 
 def test_a_page_decodes_no_more_than_its_share(timeline: Timeline, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -158,7 +161,7 @@ def test_a_page_decodes_no_more_than_its_share(timeline: Timeline, monkeypatch: 
     for i in range(10):
         timeline.append(seconds_of_sound(100 * i, i, "kitchen"))
 
-    page = timeline.events_anew(EventQuery("kitchen"), decoders(0.5))
+    page = timeline.events_anew(EventQuery("kitchen"), decoders(0.5).__getitem__)
 
     assert page.more
     assert len({event.recording_id for event in page.events}) == 3
@@ -172,16 +175,16 @@ def test_a_page_of_recordings_that_overlap_decodes_no_more_either(
         timeline.append(seconds_of_sound(0, i, "kitchen"))
 
     with mock.patch.object(rethreshold, "decode_all", side_effect=decode_all) as counted:
-        assert timeline.events_anew(EventQuery("kitchen"), decoders(0.5)).more
+        assert timeline.events_anew(EventQuery("kitchen"), decoders(0.5).__getitem__).more
 
     assert counted.call_count == 6
 
 
 def test_unknown_and_deleted_sources(timeline: Timeline) -> None:
     nothing = EventPage((), (), reset=False, cursor=Cursor(0), more=False)
-    assert timeline.events_anew(EventQuery("attic"), decoders(0.5)) == nothing
+    assert timeline.events_anew(EventQuery("attic"), decoders(0.5).__getitem__) == nothing
     timeline.append(seconds_of_sound(0, 0, "kitchen"))
     cursor = Cursor(timeline.head("kitchen"))
     timeline.delete_source("kitchen")
-    page = timeline.events_anew(EventQuery("kitchen", after=cursor), decoders(0.5))
+    page = timeline.events_anew(EventQuery("kitchen", after=cursor), decoders(0.5).__getitem__)
     assert (page.events, page.reset, page.cursor) == ((), True, Cursor(timeline.head("kitchen")))
