@@ -62,14 +62,14 @@ class Trained:
             BundleError: the file is neither.
         """
         read = read_trained(path)
-        exported = {"exported_by_revision": revision()}
+        # Of an older file the configuration says what it left to the defaults of its time.
+        exported = {"config": read.config.to_dict(), "exported_by_revision": revision()}
         if path.suffix == ".onnx":
             card = read_card(path)
             kept = {part: told for part, told in card.training.items() if part != "calibration"}
             seconds = card.window_samples / card.sample_rate
             return cls(card.name, read.tagger, read.config.labels, seconds, kept | exported)
         training = {
-            "config": read.config.to_dict(),
             "data": read.data,
             "epoch": read.epoch,
             "step": read.step,

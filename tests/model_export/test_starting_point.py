@@ -64,6 +64,18 @@ def test_a_graph_gives_back_every_weight(tmp_path: Path, calibration: Calibratio
         assert torch.equal(read.tagger.state_dict()[name], value), name
 
 
+def test_an_older_graph_exported_anew_says_what_was_default_then(tmp_path: Path) -> None:
+    heard = replace(CONFIG.frontend, remove_offset=False, least_peak=0.0)
+    then = replace(CONFIG, frontend=heard, optimizer="adam")
+    path = exported(tagger(then, 1), tmp_path / "small.onnx", config=then)
+    card = read_card(path)
+    told = dict(card.training["config"])
+    del told["optimizer"], told["balance"]
+    told["frontend"] = {"n_fft": 512, "hop": 256}
+    embed(replace(card, training={**card.training, "config": told}), path)
+    assert Trained.read(path).training["config"] == then.to_dict()
+
+
 @pytest.mark.parametrize("name", ["cgrnn", "att_cgrnn"])
 def test_so_do_the_other_recurrent_systems(tmp_path: Path, name: str) -> None:
     small = {"name": name, "filters": 4, "gru_units": 3, "gru_layers": 1, "hidden": 5}
