@@ -11,6 +11,9 @@ from model_export.models.waveform_tagger import WaveformTagger
 from service.engine.card import Label
 
 _NEUTRAL = (1.0, 0.0)
+# ONNX Runtime takes logarithms of so many values abreast and those of the rest one by one, with other last
+# bits. With a multiple of them in a frame there is no rest, of a chunk alone or of several.
+_ABREAST = 8
 
 
 def served(tagger: WaveformTagger, labels: tuple[Label, ...], calibration: Calibration) -> nn.Module:
@@ -63,9 +66,12 @@ class Calibrated(nn.Module):
             rows = [numbers[code] if code is not None else _NEUTRAL for code in known]
             self.register_buffer(name, torch.tensor(rows).T.contiguous())
         evidence = [PRODUCT if code is None else calibration.evidence_of(code) for code in known]
-        self.register_buffer("evidence", _matrix([each.weights for each in evidence]))
+        self.register_buffer("evidence", _matrix([each.weights for each in evidence]))  # (curves + 1, 3 L)
         self.register_buffer("intercept", torch.tensor([each.intercept for each in evidence]))
-        bounds = torch.tensor([BOUNDS[0]] * len(known) + [BOUNDS[1]] * len(known) + [BOUNDS[2]])
+        self._attention = 1 + -(2 * len(known) + 1) % _ABREAST
+        bounds = torch.tensor(
+            [BOUNDS[0]] * len(known) + [BOUNDS[1]] * len(known) + [BOUNDS[2]] * self._attention
+        )
         self.register_buffer("least", bounds[:, 0].contiguous())
         self.register_buffer("most", bounds[:, 1].contiguous())
 
@@ -95,7 +101,8 @@ class Calibrated(nn.Module):
 
     def _heard(self, raw: Prediction, level: Tensor) -> Tensor:
         """The logit of the evidence, (batch, frames, labels); the level is (batch, frames, 1)."""
-        curves = torch.cat([raw.presence, raw.localization, raw.attention[:, :, None]], dim=2)
+        attention = [raw.attention[:, :, None]] * self._attention
+        curves = torch.cat([raw.presence, raw.localization, *attention], dim=2)
         logits = torch.logit(curves.maximum(self.least).minimum(self.most))
         # A mean of sums is the sum of the means: each scale is averaged once, not once a curve.
         frame, around, chunk = (torch.cat([logits, level], dim=2) @ self.evidence).chunk(3, dim=2)
@@ -103,12 +110,16 @@ class Calibrated(nn.Module):
 
 
 def _matrix(weights: list[tuple[Scales, ...]]) -> Tensor:
-    """From the curves of each label, attention and level to each label at each scale; (2 L + 2, 3 L)."""
+    """From the curves of each label, attention and level to each label at each scale.
+
+    Attention may be there several times: the first counts.
+    """
     labels = len(weights)
     by_scale = torch.tensor(weights).permute(2, 1, 0)  # (scales, curves, labels)
     own = [torch.diag_embed(by_scale[:, curve]) for curve in (0, 1)]  # (scales, labels, labels) each
-    rows = torch.cat([*own, by_scale[:, 2:]], dim=1)  # (scales, 2 labels + 2, labels)
-    return rows.permute(1, 0, 2).reshape(2 * labels + 2, 3 * labels)
+    spare = torch.zeros(len(by_scale), -(2 * labels + 1) % _ABREAST, labels)
+    rows = torch.cat([*own, by_scale[:, 2:3], spare, by_scale[:, 3:]], dim=1)
+    return rows.permute(1, 0, 2).reshape(-1, 3 * labels)
 
 
 def _mean_around(values: Tensor) -> Tensor:

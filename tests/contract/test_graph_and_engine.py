@@ -11,6 +11,7 @@ import soundfile
 from numpy.typing import NDArray
 
 from service.engine.analysis import Analysis
+from service.engine.bundle import Bundle
 from service.engine.events import decode_all
 from service.engine.tagger import Tagger
 
@@ -99,3 +100,18 @@ def test_events_and_active_tags_follow_the_card(tagger: Tagger) -> None:
         decoders=card.events,
     )
     assert list(analysis.events) == expected
+
+
+@pytest.mark.parametrize("folder", ["weights", "weights/attention"])
+def test_the_shipped_graphs_answer_the_same_bits_in_a_group(folder: str) -> None:
+    graph = Bundle.load(Path(folder) / "att_loc_cgrnn.onnx", device="cpu")
+    random, count = np.random.default_rng(0), 240
+    noises = random.normal(0, 1, (count, 64_000)) * 10 ** random.uniform(-3, -0.5, (count, 1))
+    waveforms = noises.astype(np.float32)
+    waveforms *= np.sin(np.linspace(0, 1, 64_000) * random.uniform(1, 40, (count, 1))).astype(np.float32)
+    for first in range(0, 104, 4):
+        group = graph.run(waveforms[first : first + 4])
+        for row in range(4):
+            alone = graph.run(waveforms[first + row : first + row + 1])
+            for output in ("tags", "attention", "localization", "presence"):
+                np.testing.assert_array_equal(getattr(group.row(row), output), getattr(alone, output))
