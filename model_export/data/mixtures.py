@@ -178,7 +178,7 @@ class Mixer:
             active = np.zeros(SAMPLES, dtype=np.bool_)
             first, last = max(start, 0), min(start + length, SAMPLES)
             active[first:last] = excerpt.active[first - start : last - start]
-            if active.sum() >= min(LEAST_AUDIBLE, max(1, excerpt.active.sum())) and active.any():
+            if active.sum() >= min(LEAST_AUDIBLE, max(1, int(excerpt.active.sum()))) and active.any():
                 break
         else:
             raise RuntimeError(f"no source of {drawn!r} has an active part to place")

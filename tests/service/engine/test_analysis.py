@@ -24,10 +24,10 @@ def curves(frames: int) -> Curves:
 def test_a_coarse_point_is_the_mean_of_its_frames(frames: int, group: int) -> None:
     fine = curves(frames)
     coarse = fine.coarsened(group * 0.016)
-    expected = [fine.presence[at : at + group].mean(axis=0) for at in range(0, frames, group)]
-    np.testing.assert_allclose(coarse.presence, np.array(expected).reshape(-1, 2), rtol=1e-5)
-    expected = [fine.attention[at : at + group].mean() for at in range(0, frames, group)]
-    np.testing.assert_allclose(coarse.attention, np.array(expected), rtol=1e-5)
+    presence = [fine.presence[at : at + group].mean(axis=0) for at in range(0, frames, group)]
+    np.testing.assert_allclose(coarse.presence, np.array(presence).reshape(-1, 2), rtol=1e-5)
+    attention = [fine.attention[at : at + group].mean() for at in range(0, frames, group)]
+    np.testing.assert_allclose(coarse.attention, np.array(attention), rtol=1e-5)
     assert coarse.presence.dtype == coarse.localization.dtype == np.float32
     assert len(coarse) == -(-frames // group)
     if frames and group > 1:
