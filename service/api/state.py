@@ -137,10 +137,7 @@ class Service:
             return
         begun = time.monotonic()
         try:
-            tagger, timeline = await asyncio.gather(
-                asyncio.to_thread(self._open_tagger, self.settings, self.metrics),
-                asyncio.to_thread(self._open_timeline, self.settings),
-            )
+            tagger, timeline = await self._open()
             self.quotas.share(await asyncio.to_thread(SharedBuckets.open, self.settings.timeline_url))
         except AttLocError as error:
             logger.error("cannot start: %s", error)  # noqa: TRY400 - the message says it all
@@ -150,7 +147,6 @@ class Service:
             self.phase = Phase.FAILED
             raise
         tagger.start_decoder()
-        self._tagger, self._timeline = tagger, timeline
         bundle, scheduler = tagger.bundle, tagger.scheduler
         self._names = Names(bundle)
         self.metrics.model(bundle.card.name, bundle.version, bundle.provider)
@@ -174,6 +170,21 @@ class Service:
                 seconds=round(time.monotonic() - begun, 2),
             ),
         )
+
+    async def _open(self) -> tuple[Tagger, Timeline]:
+        """Both at once. Where one cannot be opened the other is kept all the same, for `close`."""
+        tagger, timeline = await asyncio.gather(
+            asyncio.to_thread(self._open_tagger, self.settings, self.metrics),
+            asyncio.to_thread(self._open_timeline, self.settings),
+            return_exceptions=True,
+        )
+        self._tagger = None if isinstance(tagger, BaseException) else tagger
+        self._timeline = None if isinstance(timeline, BaseException) else timeline
+        if isinstance(tagger, BaseException):
+            raise tagger
+        if isinstance(timeline, BaseException):
+            raise timeline
+        return tagger, timeline
 
     @property
     def tagger(self) -> Tagger:

@@ -20,9 +20,10 @@ import pytest
 import soundfile
 
 from service.api.problems import MEDIA_TYPE
-from service.api.state import Phase, StartError, open_tagger
+from service.api.state import Phase, StartError, open_tagger, open_timeline
 from service.app import create_app
 from service.engine.decoders import Decoders
+from service.engine.errors import AttLocError, UnavailableError
 from service.engine.observer import Observer
 from service.engine.tagger import Tagger
 from service.server.server import Server, configuration
@@ -338,6 +339,36 @@ def test_under_another_server_a_failed_start_fails_its_lifespan(tmp_path: Path) 
 
     with pytest.raises(StartError):
         asyncio.run(start())
+
+
+def test_a_start_that_fails_for_the_model_closes_the_timeline(tmp_path: Path) -> None:
+    settings = settings_for(tmp_path / "none.onnx", tmp_path)
+    opened: list[Timeline] = []
+
+    def timeline(settings: Settings) -> Timeline:
+        opened.append(open_timeline(settings))
+        return opened[0]
+
+    app = create_app(settings, timeline=timeline)
+    Server(configuration(app, settings), app.state.service, grace_s=1).run()
+    with pytest.raises(UnavailableError, match="closed"):
+        opened[0].ping()
+
+
+def test_a_start_that_fails_for_the_timeline_closes_the_engine(tiny_graph: Path, tmp_path: Path) -> None:
+    settings = settings_for(tiny_graph, tmp_path)
+    opened: list[Tagger] = []
+
+    def tagger(settings: Settings, observer: Observer) -> Tagger:
+        opened.append(open_tagger(settings, observer))
+        return opened[0]
+
+    def timeline(settings: Settings) -> Timeline:
+        raise AttLocError("a newer version has written it")
+
+    app = create_app(settings, tagger=tagger, timeline=timeline)
+    Server(configuration(app, settings), app.state.service, grace_s=1).run()
+    assert not opened[0].healthy  # its threads are gone
 
 
 def test_a_signal_while_it_loads_ends_it_before_it_listens(tiny_graph: Path, tmp_path: Path) -> None:
