@@ -66,9 +66,9 @@ class Calibrated(nn.Module):
             rows = [numbers[code] if code is not None else _NEUTRAL for code in known]
             self.register_buffer(name, torch.tensor(rows).T.contiguous())
         evidence = [PRODUCT if code is None else calibration.evidence_of(code) for code in known]
-        self.register_buffer("evidence", _matrix([each.weights for each in evidence]))  # (curves + 1, 3 L)
+        self._attention = 1 + -(2 * len(known) + 1) % _ABREAST  # how often it stands among the curves
+        self.register_buffer("evidence", _matrix([each.weights for each in evidence], self._attention))
         self.register_buffer("intercept", torch.tensor([each.intercept for each in evidence]))
-        self._attention = 1 + -(2 * len(known) + 1) % _ABREAST
         bounds = torch.tensor(
             [BOUNDS[0]] * len(known) + [BOUNDS[1]] * len(known) + [BOUNDS[2]] * self._attention
         )
@@ -109,15 +109,15 @@ class Calibrated(nn.Module):
         return frame + _mean_around(around) + _mean(chunk) + self.intercept
 
 
-def _matrix(weights: list[tuple[Scales, ...]]) -> Tensor:
+def _matrix(weights: list[tuple[Scales, ...]], times: int) -> Tensor:
     """From the curves of each label, attention and level to each label at each scale.
 
-    Attention may be there several times: the first counts.
+    Attention is there so many times, of which the first counts; (2 L + times + 1, 3 L).
     """
     labels = len(weights)
     by_scale = torch.tensor(weights).permute(2, 1, 0)  # (scales, curves, labels)
     own = [torch.diag_embed(by_scale[:, curve]) for curve in (0, 1)]  # (scales, labels, labels) each
-    spare = torch.zeros(len(by_scale), -(2 * labels + 1) % _ABREAST, labels)
+    spare = torch.zeros(len(by_scale), times - 1, labels)
     rows = torch.cat([*own, by_scale[:, 2:3], spare, by_scale[:, 3:]], dim=1)
     return rows.permute(1, 0, 2).reshape(-1, 3 * labels)
 

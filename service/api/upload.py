@@ -84,7 +84,7 @@ class Upload:
         """Take in the body of a request.
 
         Raises:
-            MediaTypeError: neither a form nor audio.
+            MediaTypeError: neither a form nor audio, or compressed.
             BodyTooLargeError: more bytes than allowed, announced or come.
             SlowClientError: silent, or slower than any microphone.
             MalformedBodyError, InvalidRequestError: a form that is broken, or of other parts than `file`.

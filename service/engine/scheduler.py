@@ -48,7 +48,6 @@ class Scheduler:
         """
         self.policy = policy
         self.lock = threading.Lock()
-        self._make_run = make_run
         self._observer = observer or Silent()
         self._work = threading.Condition(self.lock)  # something is queued, or all is over
         self._empty = threading.Condition(self.lock)  # the last job is released
@@ -64,14 +63,16 @@ class Scheduler:
         self._draining = False
         self._closed = False
         self._running_since: list[float | None] = [None] * policy.workers
-        self._started = threading.Semaphore(0)
+        started = threading.Semaphore(0)
         self._threads = [
-            threading.Thread(target=self._serve, args=(worker,), name=f"attloc-{worker}", daemon=True)
+            threading.Thread(
+                target=self._serve, args=(worker, make_run, started), name=f"attloc-{worker}", daemon=True
+            )
             for worker in range(policy.workers)
         ]
         for thread in self._threads:
             thread.start()
-            self._started.acquire()
+            started.acquire()
 
     @property
     def depth(self) -> int:
@@ -233,12 +234,12 @@ class Scheduler:
         rate = self.rate
         return 1.0 if rate is None else sum(max(job.left, len(job.queue)) for job in self._jobs) / rate
 
-    def _serve(self, worker: int) -> None:
+    def _serve(self, worker: int, make_run: Callable[[], Run], started: threading.Semaphore) -> None:
         step_behind()
         try:
-            run = self._make_run()
+            run = make_run()
         finally:
-            self._started.release()
+            started.release()
         while group := self._next_group():
             self._running_since[worker] = time.monotonic()
             self._answer(run, group)

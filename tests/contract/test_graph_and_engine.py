@@ -11,7 +11,7 @@ import soundfile
 from numpy.typing import NDArray
 
 from service.engine.analysis import Analysis
-from service.engine.bundle import Bundle
+from service.engine.bundle import OUTPUTS, Bundle
 from service.engine.events import decode_all
 from service.engine.tagger import Tagger
 
@@ -113,5 +113,5 @@ def test_the_shipped_graphs_answer_the_same_bits_in_a_group(folder: str) -> None
         group = graph.run(waveforms[first : first + 4])
         for row in range(4):
             alone = graph.run(waveforms[first + row : first + row + 1])
-            for output in ("tags", "attention", "localization", "presence"):
+            for output in OUTPUTS:
                 np.testing.assert_array_equal(getattr(group.row(row), output), getattr(alone, output))

@@ -144,14 +144,19 @@ def test_a_silent_fall_back_to_the_cpu_is_no_cuda(
     assert Bundle.load(framewise_graph, device="auto").provider == CPU
 
 
-def test_on_cuda_convolutions_are_found_by_heuristic_and_batches_are_large(
-    framewise_graph: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def gpu(monkeypatch: pytest.MonkeyPatch) -> Runtime:
     runtime = Runtime(works=True)
     monkeypatch.setattr(module, "load_runtime", lambda: runtime)
+    return runtime
+
+
+def test_on_cuda_convolutions_are_found_by_heuristic_and_batches_are_large(
+    framewise_graph: Path, gpu: Runtime
+) -> None:
     bundle = Bundle.load(framewise_graph, device="cuda")
-    assert runtime.asked == [(CUDA, {"cudnn_conv_algo_search": "HEURISTIC", "use_tf32": "0"}), CPU]
-    assert runtime.preloaded
+    assert gpu.asked == [(CUDA, {"cudnn_conv_algo_search": "HEURISTIC", "use_tf32": "0"}), CPU]
+    assert gpu.preloaded
     assert bundle.on_cuda
     policy = policy_for(bundle)
     assert (policy.workers, policy.sizes[-1], policy.grouped_samples) == (2, 64, None)
@@ -160,13 +165,11 @@ def test_on_cuda_convolutions_are_found_by_heuristic_and_batches_are_large(
 
 
 def test_a_session_that_captures_is_the_same_graph_on_the_gpu_of_one_shape(
-    framewise_graph: Path, monkeypatch: pytest.MonkeyPatch
+    framewise_graph: Path, gpu: Runtime
 ) -> None:
-    runtime = Runtime(works=True)
-    monkeypatch.setattr(module, "load_runtime", lambda: runtime)
     bundle = Bundle.load(framewise_graph, device="cuda")
     values, session, device = bundle.open_capturing((4, 1024))
-    ((provider, options),) = runtime.asked
+    ((provider, options),) = gpu.asked
     assert (provider, device, values) == (CUDA, "cuda", load_runtime().OrtValue)
     assert options == {"cudnn_conv_algo_search": "HEURISTIC", "use_tf32": "0", "enable_cuda_graph": "1"}
     assert session.get_inputs()[0].shape == [4, 1024]

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from service.engine.bundle import Bundle
+from service.engine.bundle import OUTPUTS, Bundle
 from service.engine.captured import CapturedRun, CapturedRuns
 from service.engine.policy import Policy
 from service.engine.runtime import load_runtime
@@ -45,7 +45,7 @@ def noise(bundle: Bundle, batch: int, seed: int = 0) -> "np.ndarray[tuple[int, .
 
 
 def assert_same(one: Any, other: Any) -> None:
-    for name in ("tags", "attention", "localization", "presence"):
+    for name in OUTPUTS:
         np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
 
 

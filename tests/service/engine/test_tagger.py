@@ -16,7 +16,7 @@ import pytest
 from numpy.typing import NDArray
 
 from service.engine.audio import AudioFormat, Levels
-from service.engine.bundle import Bundle
+from service.engine.bundle import OUTPUTS, Bundle
 from service.engine.deadline import Deadline
 from service.engine.decoders import Decoders
 from service.engine.errors import (
@@ -168,7 +168,7 @@ def test_what_a_user_should_know_comes_as_remarks(tagger: Tagger, recorded: Reco
 def test_the_bare_answer_is_the_graphs_own(tagger: Tagger, framewise: Bundle) -> None:
     waveforms = np.stack([noise(16_000, seed) for seed in range(5)])
     answer, raw = tagger.infer(waveforms), framewise.run(waveforms)
-    for name in ("tags", "attention", "localization", "presence"):
+    for name in OUTPUTS:
         np.testing.assert_array_equal(getattr(answer, name), getattr(raw, name))
 
 

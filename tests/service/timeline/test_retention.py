@@ -332,7 +332,8 @@ def test_who_stores_has_a_turn_between_the_batches(
     storing.join()
     timeline.close()
 
-    assert 2 in stored  # something of the kitchen was still there
+    # Writers of PostgreSQL wait for nobody, and under load many batches pass before the recording is there.
+    assert 2 in (stored if timeline._database.is_shared else stored[20:21])
 
 
 def test_removals_are_told_for_a_week(aging: Timeline, clock: Clock) -> None:
