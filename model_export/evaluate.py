@@ -1,4 +1,4 @@
-"""`python -m model_export evaluate` and `calibrate`: the graph that is served, measured on mixtures."""
+"""`python -m model_export evaluate`, `calibrate`, `devices`: the graph that is served, measured on sets."""
 
 import json
 from pathlib import Path
@@ -151,3 +151,20 @@ def register(app: typer.Typer) -> None:
         """
         calibrate_on(model, mixtures or VALIDATION, out, limit)
         typer.echo(f"wrote {out}")
+
+    @app.command()
+    def devices(
+        mixtures: Annotated[list[Path] | None, typer.Argument(help="folders of chunks")] = None,
+        model: Model = DEFAULT_MODEL,
+        limit: Annotated[int | None, typer.Option(min=1, help="so many chunks of each set")] = None,
+    ) -> None:
+        """Tell what hum, hiss, noise gates, telephones and codecs cost.
+
+        Without sets, on data/validation-*.
+        """
+        from model_export.evaluation.devices import table
+        from service.engine.bundle import Bundle
+
+        bundle = Bundle.load(model, device="cpu")
+        bundle.self_test()
+        typer.echo(table(bundle, mixtures or VALIDATION, limit))
