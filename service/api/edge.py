@@ -9,6 +9,7 @@ import time
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocketDisconnect
+from uvicorn.protocols.utils import ClientDisconnected
 
 from service.api.context import RequestContext, current
 from service.api.head import routed
@@ -65,8 +66,8 @@ class Edge:
         begun = time.perf_counter()
         try:
             await self._app(scope, exchange.receive, exchange.send)
-        except WebSocketDisconnect:
-            pass  # it left while it was spoken to
+        except (WebSocketDisconnect, ClientDisconnected):
+            pass  # it left while it was spoken to, or before its handshake was answered
         except asyncio.CancelledError:
             if exchange.status is not None:
                 raise

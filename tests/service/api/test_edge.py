@@ -6,6 +6,7 @@ import orjson
 import pytest
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
+from uvicorn.protocols.utils import ClientDisconnected
 
 from service.api.edge import Edge
 from service.api.logs import JsonFormatter, TextFormatter, fields
@@ -89,6 +90,21 @@ def test_what_nobody_foresaw_is_a_500_that_tells_nothing(caplog: pytest.LogCaptu
 def test_half_an_answer_breaks_the_connection() -> None:
     with pytest.raises(RuntimeError, match="too late"):
         run(Edge(failing_half_way, Metrics()))
+
+
+def test_who_leaves_before_a_handshake_is_answered_is_no_error(caplog: pytest.LogCaptureFixture) -> None:
+    async def refusing(scope: Scope, receive: Receive, send: Send) -> None:
+        await Response(b"not now", 503)(scope, receive, send)
+
+    async def receive() -> Message:
+        return {"type": "websocket.connect"}
+
+    async def send(message: Message) -> None:
+        raise ClientDisconnected
+
+    scope: Scope = {"type": "websocket", "path": "/x", "headers": [], "state": {}}
+    asyncio.run(Edge(refusing, Metrics())(scope, receive, send))
+    assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
 
 
 @pytest.mark.parametrize("length", [1000, 10_000_000])
