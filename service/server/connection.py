@@ -56,6 +56,8 @@ class Connection(ReaderWatch, HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """It is gone."""
         self._head_came()
+        # uvicorn leaves this to run where a connection breaks: all that it held would stay for as long.
+        self._unset_keepalive_if_required()
         # uvicorn tells the request that came last, which may still stand in line behind this one.
         if self._served is not None and not self._served.response_complete:
             self._served.disconnected = True

@@ -279,6 +279,21 @@ def test_what_comes_behind_an_answer_does_not_keep_the_connection_for_ever(body:
     asyncio.run(scene())
 
 
+def test_a_connection_that_breaks_after_an_answer_is_forgotten_at_once() -> None:
+    async def scene() -> None:
+        talk = Talk()
+        talk.go_on.set()
+        connection, _ = made(talk)
+        connection.data_received(head("GET", "/"))
+        await asyncio.gather(*connection.tasks)
+        idle = connection.timeout_keep_alive_task
+        assert idle is not None
+        connection.connection_lost(ConnectionResetError())
+        assert idle.cancelled()
+
+    asyncio.run(scene())
+
+
 def test_an_answer_that_ends_while_the_next_request_comes_does_not_cut_that_short() -> None:
     async def scene() -> None:
         talk = Talk()
