@@ -13,6 +13,7 @@ import httptools
 import orjson
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.exceptions import InvalidState
 from websockets.http11 import Request
 from websockets.server import ServerProtocol
 
@@ -206,6 +207,13 @@ class LiveConnection(ReaderWatch, WebSocketsSansIOProtocol):
     """Gives up on live inputs that send and do not read, whose answers would wait for ever."""
 
     stall_timeout_s = 10.0  # they come as they are heard, and a drain that waits for one has 30 s in all
+
+    def data_received(self, data: bytes) -> None:
+        """Take what comes; where a goodbye came behind text that is none, uvicorn would stumble."""
+        try:
+            super().data_received(data)
+        except InvalidState:
+            self.handle_parser_exception()  # sends the answer to the goodbye, which is there already
 
     def shutdown(self) -> None:
         """Leave in good order; who does not read would not hear that either."""

@@ -418,27 +418,46 @@ def test_a_handshake_stands_in_line_too() -> None:
     asyncio.run(scene())
 
 
+async def opened() -> tuple[LiveConnection, Wire, list[asyncio.Task[None]]]:
+    """A WebSocket that is accepted and listened to until its end."""
+    accepted = asyncio.Event()
+
+    async def listening(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "websocket.accept"})
+        accepted.set()
+        while (await receive())["type"] != "websocket.disconnect":
+            pass
+
+    live, wire = LiveConnection(configured(listening), ServerState(), {}), Wire()
+    live.connection_made(wire)
+    live.data_received(head("GET", "/stream", **HANDSHAKE))
+    tasks = list(live.tasks)
+    await accepted.wait()
+    return live, wire, tasks
+
+
 @pytest.mark.parametrize("reads", [True, False])
 def test_a_live_input_that_does_not_read_does_not_hold_up_the_end(reads: bool) -> None:
     async def scene() -> None:
-        accepted = asyncio.Event()
-
-        async def listening(scope: Scope, receive: Receive, send: Send) -> None:
-            await send({"type": "websocket.accept"})
-            accepted.set()
-            while (await receive())["type"] != "websocket.disconnect":
-                pass
-
-        live, wire = LiveConnection(configured(listening), ServerState(), {}), Wire()
-        live.connection_made(wire)
-        live.data_received(head("GET", "/stream", **HANDSHAKE))
-        tasks = list(live.tasks)
-        await accepted.wait()
+        live, wire, tasks = await opened()
         if not reads:
             live.pause_writing()
         live.shutdown()
         assert wire.aborted.is_set() is not reads
         live.connection_lost(None)
         await asyncio.gather(*tasks)
+
+    asyncio.run(scene())
+
+
+def test_a_goodbye_behind_text_that_is_none_is_answered() -> None:
+    async def scene() -> None:
+        live, wire, tasks = await opened()
+        mask = b"\0\0\0\0"
+        live.data_received(b"\x81\x81" + mask + b"\xff" + b"\x88\x82" + mask + b"\x03\xe8")
+        await asyncio.gather(*tasks)
+        assert wire.written.endswith(b"\x88\x02\x03\xe8")
+        assert wire.closed
+        live.connection_lost(None)
 
     asyncio.run(scene())
