@@ -140,7 +140,7 @@ class Tagger:
         of them. A recording that does not fit into the queue as a whole is analysed before the block is
         entered, so that nobody holds a decoder while waiting for another.
         """
-        with ExitStack() as reading:
+        with self._counted(), ExitStack() as reading:
             recording = reading.enter_context(self.opened(audio, deadline=deadline, cancelled=cancelled))
             form, blocks = recording.format, _Timed(recording.blocks())
             until = None if deadline is None else deadline.at(form.longest_s(self.limits))
@@ -168,7 +168,7 @@ class Tagger:
         if not peak <= MAX_AMPLITUDE:  # also when it is not a number
             raise UnusableAudioError("samples must be finite numbers, full scale is 1")
         levels = Levels(len(samples), peak, int(np.count_nonzero(np.abs(samples) >= 1)), peak)
-        with self._begun(form, levels, _Timed([samples]), deadline, None) as conclude:
+        with self._counted(), self._begun(form, levels, _Timed([samples]), deadline, None) as conclude:
             return conclude()
 
     def infer(
@@ -223,6 +223,18 @@ class Tagger:
         self.close()
 
     @contextmanager
+    def _counted(self) -> Iterator[None]:
+        """Tell of a recording that is given up while the block runs."""
+        try:
+            yield
+        except DeadlineError:
+            self._observer.shed("deadline")
+            raise
+        except AbandonedError:
+            self._observer.shed("abandoned")
+            raise
+
+    @contextmanager
     def _begun(
         self,
         form: AudioFormat,
@@ -233,16 +245,9 @@ class Tagger:
     ) -> Iterator[Callable[[], Analysis]]:
         """`levels` are read after the last block: until then they are being filled."""
         expected = self._grid.windows(round(form.longest_s(self.limits) * self.bundle.card.sample_rate))
-        try:
-            with self.scheduler.admit(expected, deadline=deadline, cancelled=cancelled) as job:
-                answers = job.map(self._grid.cut(blocks))
-                yield lambda: self._analysis(form, levels, blocks, job, answers)
-        except DeadlineError:
-            self._observer.shed("deadline")
-            raise
-        except AbandonedError:
-            self._observer.shed("abandoned")
-            raise
+        with self.scheduler.admit(expected, deadline=deadline, cancelled=cancelled) as job:
+            answers = job.map(self._grid.cut(blocks))
+            yield lambda: self._analysis(form, levels, blocks, job, answers)
 
     def _analysis(
         self,

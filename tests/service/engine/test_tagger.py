@@ -222,6 +222,28 @@ def test_the_observer_hears_the_stages_of_every_recording(framewise_graph: Path)
     assert shed == ["deadline"]
 
 
+@pytest.mark.parametrize(
+    ("error", "reason", "seconds"), [(DeadlineError, "deadline", 0.0), (AbandonedError, "abandoned", 60.0)]
+)
+def test_a_recording_that_is_given_up_before_its_decoder_answers_is_counted_too(
+    framewise_graph: Path, recorded: Recorder, error: type[Exception], reason: str, seconds: float
+) -> None:
+    shed: list[str] = []
+
+    class Listener(Silent):
+        def shed(self, reason: Shed) -> None:
+            shed.append(reason)
+
+    gone = threading.Event()
+    if error is AbandonedError:
+        gone.set()
+    deadline = Deadline(time.monotonic(), seconds)
+    opened = Tagger.open(framewise_graph, device="cpu", workers=1, observer=Listener())
+    with opened as tagger, pytest.raises(error):
+        tagger.analyse(recorded(noise(16_000), kind="FLAC"), deadline=deadline, cancelled=gone)
+    assert shed == [reason]
+
+
 def test_recordings_begun_together_are_run_together(framewise_graph: Path, recorded: Recorder) -> None:
     groups: list[int] = []
     started, go_on = threading.Event(), threading.Event()
