@@ -13,6 +13,9 @@ Stage = EngineStage | Literal["read", "store"]
 LATENCIES_S = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60)
 STAGES_S = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1, 5, 30)
 WINDOWS = (1, 2, 4, 8, 16, 32, 64)
+# Those that routes take. There are forty more: who tries them all would leave thousands of series, and
+# every scrape would hold up the event loop.
+METHODS = frozenset({"DELETE", "GET", "HEAD", "POST"})
 REAL_TIME_FACTORS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1)
 
 
@@ -73,6 +76,7 @@ class Metrics:
 
     def request(self, method: str, route: str, status: int, seconds: float) -> None:
         """A request has been answered; `route` is its template, never its path."""
+        method = method if method in METHODS else "other"
         self._requests.labels(method, route, str(status)).inc()
         self._latency.labels(method, route).observe(seconds)
 

@@ -42,6 +42,14 @@ def test_the_openapi_document_has_a_route_of_its_own(client: httpx.Client) -> No
     assert counted in client.get("/metrics").text
 
 
+def test_methods_that_no_route_takes_are_counted_as_one(client: httpx.Client) -> None:
+    for method in ("PUT", "PROPFIND", "MKCOL"):
+        assert client.request(method, "/sources").status_code == 405
+    text = client.get("/metrics").text
+    assert 'attloc_http_requests_total{method="other",route="/sources",status="405"}' in text
+    assert "PROPFIND" not in text
+
+
 async def serve(app: Edge, **headers: str) -> list[Message]:
     sent: list[Message] = []
     scope: Scope = {
