@@ -27,10 +27,12 @@ logger = logging.getLogger(__name__)
 
 # The parser puts what has come of a header together anew with every piece, before any key is looked at.
 MAX_HEAD_BYTES = 64 << 10
+# What is read at once may hold thousands of requests, and uvicorn reads on with every answer.
+MAX_IN_LINE = 100
 
 
-class HeadTooLargeError(Exception):
-    """Stops the parser at headers that are complete and too long; there is no other way."""
+class ParserStop(Exception):  # noqa: N818 - no error: there is no other way to stop the parser
+    """Stops the parser at what will not be read."""
 
 
 class Connection(ReaderWatch, HttpToolsProtocol):
@@ -79,7 +81,7 @@ class Connection(ReaderWatch, HttpToolsProtocol):
         try:
             self._parse(data)
         except httptools.HttpParserError:
-            unread = True
+            unread = not self._refused  # by what was just parsed: enough are in line
         if self._head_bytes > MAX_HEAD_BYTES and (unread or self._head_timer is not None):
             detail = f"the headers are longer than the {MAX_HEAD_BYTES} bytes allowed"
             status = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
@@ -89,7 +91,12 @@ class Connection(ReaderWatch, HttpToolsProtocol):
             self._refuse(status, "bad-request", status.phrase, "this is no HTTP/1.1 request")
 
     def on_message_begin(self) -> None:
-        """The first bytes of a request."""
+        """The first bytes of a request; who has too many in line has to ask again once these are answered."""
+        if len(self.pipeline) >= MAX_IN_LINE:
+            logger.info("no more is read: %d requests are in line", MAX_IN_LINE)
+            self._refused = True
+            self.cycle.keep_alive = False  # the last one: its answer says so
+            raise ParserStop
         super().on_message_begin()
         # How much of this piece came before, the parser does not tell. The pieces after it are counted.
         self._head_bytes = 0
@@ -102,7 +109,7 @@ class Connection(ReaderWatch, HttpToolsProtocol):
         self._unset_keepalive_if_required()  # once more: the answer to the request before may have set it
         self._head_bytes = len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
         if self._head_bytes > MAX_HEAD_BYTES:
-            raise HeadTooLargeError
+            raise ParserStop
         if self.parser.get_http_version() == "1.0":
             self.expect_100_continue = False  # to such a client a 100 would be the answer (RFC 9110, 10.1.1)
         super().on_headers_complete()

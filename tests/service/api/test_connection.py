@@ -9,7 +9,13 @@ import uvicorn
 from starlette.types import Receive, Scope, Send
 from uvicorn.server import ServerState
 
-from service.server.connection import MAX_HEAD_BYTES, Connection, LiveConnection, connection_class
+from service.server.connection import (
+    MAX_HEAD_BYTES,
+    MAX_IN_LINE,
+    Connection,
+    LiveConnection,
+    connection_class,
+)
 from tests.service.api.raw import HANDSHAKE, head
 
 
@@ -228,6 +234,25 @@ def test_a_client_that_leaves_is_noticed_with_more_of_its_requests_in_line() -> 
         await asyncio.wait_for(asyncio.gather(*tasks), 10)
         assert heard == ["/one"]
         assert wire.closed
+
+    asyncio.run(scene())
+
+
+def test_of_a_flood_of_requests_only_those_in_line_are_answered() -> None:
+    async def scene() -> None:
+        hearing = Hearing()
+        connection, wire = made(hearing)
+        connection.data_received(head("POST", "/", Content_Length=2) + b"on" + 1000 * head("GET", "/next"))
+        assert len(connection.pipeline) == MAX_IN_LINE
+        connection.data_received(b"e, and" + 1000 * head("GET", "/next"))
+        assert len(connection.pipeline) == MAX_IN_LINE
+        while connection.tasks:
+            await asyncio.gather(*connection.tasks)
+        assert [body for _, _, body in hearing.heard] == [b"on"] + MAX_IN_LINE * [b""]
+        assert wire.written.count(b"connection: close") == 1
+        assert wire.written.endswith(b"connection: close\r\n\r\n")
+        assert wire.closed
+        connection.connection_lost(None)
 
     asyncio.run(scene())
 
