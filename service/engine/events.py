@@ -136,10 +136,9 @@ def active_runs(
     starts, ends = edges[::2], edges[1::2]
     if len(starts) == 0:
         return starts, ends
-    # Every second span of the reduction lies between runs and is thrown away; the last run may end with
-    # the curve, where the reduction wants no index.
-    spans = edges[:-1] if edges[-1] == len(curve) else edges
-    kept = np.maximum.reduceat(curve, spans)[::2] >= onset_threshold
+    # Every second span of the reduction lies between runs and is thrown away. The last one goes on to the end
+    # of the curve: what follows its run is below the threshold anyway.
+    kept = np.maximum.reduceat(curve, edges[:-1])[::2] >= onset_threshold
     return starts[kept], ends[kept]
 
 

@@ -57,8 +57,7 @@ def wait_s(newcomer: Long, others: Sequence[Long], rate: float) -> float:
     """
 
     def fits(seconds: float) -> bool:
-        left = after(others, seconds, rate)
-        return not left or max(lateness_s([newcomer, *left], rate)) <= 0
+        return max(lateness_s([newcomer, *after(others, seconds, rate)], rate)) <= 0
 
     if fits(0.0):
         return 0.0

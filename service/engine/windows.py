@@ -97,12 +97,11 @@ class Grid:
             pending, held = [buffer], len(buffer)
         buffer = _joined(pending)
         frames = self.frames(len(buffer))
-        if base == 0 and start == 0 and frames <= self.window_frames:
-            if frames:
-                yield Window(0, buffer)
-            return
         last = frames - self.window_frames
-        yield Window(base + last, buffer[last * hop : last * hop + full])
+        if last > 0:  # always, once there was a regular window
+            yield Window(base + last, buffer[last * hop : last * hop + full])
+        elif frames:
+            yield Window(0, buffer)
 
 
 def _joined(blocks: list[NDArray[np.float32]]) -> NDArray[np.float32]:
