@@ -2,12 +2,13 @@ from datetime import timedelta
 from itertools import pairwise
 from uuid import UUID
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from service.timeline.instants import from_us, to_us
 from service.timeline.records import NewRecording
-from service.timeline.seams import TIMELINE, Part, Span, join
+from service.timeline.seams import TIMELINE, Part, Span, _Run, join
 from tests.service.timeline.recordings import at, new_recording
 from tests.service.timeline.reference import Heard, Reference
 
@@ -98,9 +99,43 @@ def test_a_seam_as_long_as_the_gap_is_closed_and_a_longer_one_not() -> None:
         assert len(join([*first, later], GAP_US)) == expected
 
 
-def test_a_long_chain_takes_time_in_proportion() -> None:
+@pytest.mark.parametrize(
+    ("parts", "events"),
+    [
+        ([(1, 0, 10), (1, 10, 20)], 2),  # the decoder has parted them
+        ([(1, 0, 10), (1, 9, 20)], 1),
+        ([(1, 0, 10), (2, 5, 8), (1, 12, 20)], 2),
+        ([(1, 0, 10), (2, 5, 9), (1, 12, 20)], 1),  # by what the other has heard up to 9
+        ([(1, 0, 10), (2, 5, 11), (2, 13, 20)], 1),  # by what was the latest end until the other's
+        ([(1, 0, 20), (2, 1, 19), (3, 2, 5), (1, 22, 30)], 1),  # 19 is the latest, not the newest
+        ([(1, 0, 10), (1, 12, 20), (2, 13, 19), (1, 21, 30)], 1),  # 19 also where sets have become one
+    ],
+)
+def test_a_part_is_linked_by_the_latest_end_that_another_recording_heard(
+    parts: list[tuple[int, int, int]], events: int
+) -> None:
+    heard = [
+        Part(onset, offset, 0.5, UUID(int=recording), UUID(int=recording))
+        for recording, onset, offset in parts
+    ]
+    assert len(join(heard, 3)) == events
+
+
+@pytest.mark.parametrize(("gap_us", "events"), [(1, 1), (0, 20_000)])
+def test_a_long_chain_takes_time_in_proportion(
+    gap_us: int, events: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reaches, asked = _Run.reaches, 0
+
+    def counting(run: _Run, part: Part, seam_gap_us: int) -> bool:
+        nonlocal asked
+        asked += 1
+        return reaches(run, part, seam_gap_us)
+
+    monkeypatch.setattr(_Run, "reaches", counting)
     parts = [Part(10 * i, 10 * i + 9, 0.5, UUID(int=i + 1), UUID(int=i + 1)) for i in range(20_000)]
 
-    (span,) = join(parts, 1)
+    spans = join(parts, gap_us)
 
-    assert (span.onset_us, span.offset_us) == (0, 199_999)
+    assert (len(spans), spans[0].onset_us, spans[-1].offset_us) == (events, 0, 199_999)
+    assert asked <= 20_000
