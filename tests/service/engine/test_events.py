@@ -23,7 +23,7 @@ decoders = st.builds(
         max(thresholds), min(thresholds), median * HOP_S, gap * HOP_S, shortest * HOP_S
     ),
     st.tuples(st.sampled_from([0.1, 0.3, 0.5, 0.7]), st.sampled_from([0.1, 0.3, 0.5, 0.7])),
-    st.integers(0, 6),
+    st.sampled_from([0, 1, 2, 3, 3.7, 5, 6]),  # a median need not be whole frames
     st.integers(0, 5),
     st.integers(0, 5),
 )
@@ -121,7 +121,7 @@ def test_an_event_over_the_whole_recording_runs_from_zero_to_its_duration() -> N
 
 def test_labels_are_decoded_by_their_own_decoders_and_ordered_by_onset() -> None:
     presence = np.zeros((20, 2), np.float32)
-    presence[10:15, 0] = 0.6
+    presence[10:15, 0] = 0.5
     presence[3:6, 1] = 0.4
     common = EventDecoder(0.5, 0.5, 0, 0, 0)
     settings = {"hop_s": HOP_S, "first_s": FIRST_S, "duration_s": 1.0}
@@ -139,4 +139,10 @@ def test_confidence_is_what_the_decision_was_taken_on() -> None:
 
 
 def test_no_frames_no_events() -> None:
-    assert decoded(np.empty(0, np.float32), EventDecoder(0.0, 0.0, 0, 0, 0))[1] == []
+    decoder = EventDecoder(0.0, 0.0, 0, 0, 0)
+    assert decoded(np.empty(0, np.float32), decoder)[1] == []
+    none = np.empty((0, 1), np.float32)
+    assert (
+        decode_all(none, hop_s=HOP_S, first_s=FIRST_S, duration_s=0.0, labels=["a"], decoders={"a": decoder})
+        == []
+    )

@@ -170,7 +170,9 @@ def test_memory_does_not_grow_with_time(tagger: Tagger) -> None:
     sizes = []
     for second in range(40):
         listener.push(sound(1.0, seed=second))
-        sizes.append((len(listener._sound._samples), len(listener._regular._totals), len(listener._scores)))
+        stitched = [len(each._totals) for each in (listener._regular, listener._every)]
+        filtered = listener._unfolding._smooth.shape[1]
+        sizes.append((len(listener._sound._samples), *stitched, filtered, len(listener._scores)))
     assert all(late <= 2 * max(1, early) for early, late in zip(sizes[12], sizes[-1], strict=True))
 
 

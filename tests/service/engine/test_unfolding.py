@@ -89,6 +89,24 @@ def test_before_what_is_undecided_no_event_begins_later_on(
     assert {(each.label, each.onset_s) for each in longer if each.onset_s < undecided_s - 1e-9} <= begun
 
 
+@pytest.mark.parametrize(
+    ("last", "undecided"),
+    [
+        ([0.1] * 20, 27),  # all that its filter knows
+        ([0.3] * 20, 10),
+        ([0.3] * 5 + [0.5] * 15, 27),  # an event already
+        ([0.3] * 5 + [0.5] * 5 + [0.3] * 10, 27),
+    ],
+)
+def test_undecided_is_only_what_is_no_event_yet(last: list[float], undecided: int) -> None:
+    for first, expected in ((0.1, undecided), (0.3, undecided if undecided == 27 else 0)):
+        presence = np.full((30, len(LABELS)), 0.1, np.float32)
+        presence[:10, 0], presence[10:, 0] = first, last
+        growing = unfolding()
+        growing.decode(presence, settled=30, duration_s=30 * HOP_S)
+        assert growing.undecided == expected
+
+
 def test_what_is_settled_is_filtered_once(monkeypatch: pytest.MonkeyPatch) -> None:
     filtered = 0
 
