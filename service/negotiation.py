@@ -11,7 +11,7 @@ def accepted(header: str, offers: Mapping[str, str], default: str) -> str:
         offers: name to media type or coding, the one preferred among equals first.
         default: where the header likes none of them; being strict about that helps nobody.
     """
-    likings = [_liking(member) for member in header.split(",") if member.strip()]
+    likings = [_liking(member) for member in header.split(",")]
     best, most = default, (0.0, 0)
     for name, media_type in offers.items():
         plain = media_type.partition(";")[0]

@@ -169,19 +169,18 @@ def _parse_format(fmt: bytes) -> _Encoding:
     if tag not in (_PCM, _FLOAT):
         codec = _CODECS.get(tag, f"format {tag:#06x}")
         raise UnsupportedAudioError(f"a WAV that holds {codec}; accepted are {ACCEPTED}")
-    if channels and frame_bytes % channels == 0 and 0 < bits <= 8 * frame_bytes // channels:
-        bits = 8 * frame_bytes // channels  # 20 bits are stored left-justified in 24
-    elif channels:
+    if not channels or frame_bytes % channels or not 0 < bits <= 8 * frame_bytes // channels:
         raise CorruptAudioError(
             f"the WAV's header contradicts itself: {channels} channels of {bits} bits "
             f"in frames of {frame_bytes} bytes"
         )
+    bits = 8 * frame_bytes // channels  # 20 bits are stored left-justified in 24
     return _Encoding(tag == _FLOAT, channels, rate, bits, min(valid_bits, bits))
 
 
 def _layout(encoding: _Encoding, data_bytes: int, data_at: int) -> _Layout:
-    if encoding.channels and (encoding.floats, encoding.bits) not in _FULL_SCALE:
+    if (encoding.floats, encoding.bits) not in _FULL_SCALE:
         kind = "float" if encoding.floats else "integer"
         raise UnsupportedAudioError(f"a WAV of {encoding.bits}-bit {kind} samples; accepted are {ACCEPTED}")
-    frames = data_bytes // encoding.frame_bytes if encoding.channels else 0
+    frames = data_bytes // encoding.frame_bytes
     return _Layout(encoding, AudioFormat(encoding.sample_rate, encoding.channels, frames), data_at)
