@@ -45,6 +45,12 @@ def fmt(tag: int = 1, channels: int = 1, rate: int = RATE, frame_bytes: int = 2,
     )
 
 
+def extensible(bits: int, valid_bits: int, tail: bytes = b"\x9b\x71") -> bytes:
+    guid = bytes.fromhex("0100000000001000800000aa0038") + tail
+    head = struct.pack("<HHIIHH", 0xFFFE, 1, RATE, RATE * bits // 8, bits // 8, bits)
+    return chunk(b"fmt ", head + struct.pack("<HHI", 22, valid_bits, 4) + guid)
+
+
 def wav(*chunks: bytes, magic: bytes = b"RIFF") -> io.BytesIO:
     body = b"WAVE" + b"".join(chunks)
     return io.BytesIO(magic + struct.pack("<I", len(body)) + body)
@@ -104,7 +110,9 @@ def test_what_stands_before_and_after_the_samples_is_passed_over() -> None:
 @pytest.mark.parametrize("announced", [0xFFFFFFFF, 0x7FFFF000, 0x80000000], ids=["ffmpeg", "sox", "arecord"])
 def test_a_size_that_a_pipe_could_not_know_means_to_the_end(announced: int) -> None:
     unknown = chunk(b"data", b"\1\0\2\0\3\0", announced=announced)
-    assert read(wav(fmt(), unknown))[0].format.frames == 3
+    title = chunk(b"LIST", b"INFOINAM\4\0\0\0abcd")
+    for before in (b"", title, chunk(b"ds64", b"\0" * 8)):
+        assert read(wav(fmt(), before, unknown))[0].format.frames == 3
 
 
 def test_the_long_size_of_rf64_counts() -> None:
@@ -112,6 +120,7 @@ def test_the_long_size_of_rf64_counts() -> None:
     samples = chunk(b"data", b"\1\0\2\0\3\0", announced=0xFFFFFFFF)
     for magic in (b"RF64", b"BW64"):
         assert read(wav(long, fmt(), samples, magic=magic))[0].format.frames == 2
+        assert len(read(wav(long, fmt(), DATA, magic=magic))[1]) == 4  # which says its size itself
 
 
 def test_bits_are_stored_left_justified() -> None:
@@ -128,19 +137,23 @@ def test_bits_are_stored_left_justified() -> None:
         (wav(fmt(channels=0), DATA), CorruptAudioError, "0 channels"),
         (wav(fmt(rate=0), DATA), CorruptAudioError, "at 0 Hz"),
         (wav(fmt(channels=2, frame_bytes=3), DATA), CorruptAudioError, "contradicts itself"),
+        (wav(fmt(channels=2, frame_bytes=5), DATA), CorruptAudioError, "contradicts itself"),
+        (wav(fmt(channels=2, frame_bytes=4, bits=17), DATA), CorruptAudioError, "contradicts itself"),
         (wav(fmt(bits=0), DATA), CorruptAudioError, "contradicts itself"),
         (wav(fmt(frame_bytes=8, bits=64), DATA), UnsupportedAudioError, "64-bit integer"),
         (wav(fmt(tag=3), DATA), UnsupportedAudioError, "16-bit float"),
         (wav(fmt(tag=7, frame_bytes=1, bits=8), DATA), UnsupportedAudioError, "mu-law"),
         (wav(fmt(tag=0xFFFE), DATA), CorruptAudioError, "extensible"),
+        (wav(extensible(16, 16, tail=b"\x21\x07"), DATA), UnsupportedAudioError, "sub-format 01000.*2107"),
         (wav(fmt(channels=9, frame_bytes=18), DATA), AudioLimitError, "9 channels, allowed are 8"),
         (wav(fmt(rate=7_999), DATA), AudioLimitError, "7999 Hz, allowed are 8000 to 192000"),
         (wav(fmt(rate=4_000_000_000), DATA), AudioLimitError, "4000000000 Hz"),
-        (wav(fmt(), chunk(b"data", b"")), UnusableAudioError, "no samples"),
-        (wav(fmt(), chunk(b"data", b"\1")), UnusableAudioError, "no samples"),
+        (wav(fmt(), chunk(b"data", b"")), UnusableAudioError, "data chunk is empty"),
+        (wav(fmt(), chunk(b"data", b"\1")), UnusableAudioError, "data chunk is empty"),
         (wav(fmt(), chunk(b"data", b"x" * 100, announced=10**9)), CorruptAudioError, "1000000000 .* 100 are"),
         (wav(fmt(), chunk(b"LIST", b"x" * 100, announced=0xFFFFFFF8)), CorruptAudioError, "LIST' announces"),
         (wav(*[chunk(b"JUNK", b"")] * 1001, fmt(), DATA), CorruptAudioError, "more than 1000 chunks"),
+        (io.BytesIO(b"RIFF\4\0\0\0AVI "), UnsupportedAudioError, "type b'AVI '"),
         (io.BytesIO(b"RIFF\0\0"), CorruptAudioError, "within its header: 6 bytes"),
     ],
 )  # fmt: skip
@@ -183,12 +196,6 @@ def test_the_largest_integer_of_any_width_is_at_full_scale(recorded: Recorder, s
     samples = np.array([largest, 0.0, largest, 0.98, -largest, -1.0])
     recording, _ = read(recorded(samples, subtype=subtype))
     assert recording.levels.clipped == 3
-
-
-def extensible(bits: int, valid_bits: int) -> bytes:
-    guid = bytes.fromhex("0100000000001000800000aa00389b71")
-    head = struct.pack("<HHIIHH", 0xFFFE, 1, RATE, RATE * bits // 8, bits // 8, bits)
-    return chunk(b"fmt ", head + struct.pack("<HHI", 22, valid_bits, 4) + guid)
 
 
 @pytest.mark.parametrize(
