@@ -71,6 +71,14 @@ def test_what_is_forgotten_changes_no_event_that_begins_later(before: int, seed:
     assert placed(later) <= placed(found)
 
 
+def test_what_has_gone_on_for_longer_than_is_remembered_begins_where_that_does() -> None:
+    presence, growing = np.ones((60, len(LABELS)), np.float32), unfolding()
+    growing.decode(presence, settled=60, duration_s=60 * HOP_S)
+    growing.drop(40)
+    found = growing.decode(presence[growing.needed :], settled=60, duration_s=60 * HOP_S)
+    assert [each.onset_s for each in found] == 2 * [pytest.approx(FIRST_S + 39.5 * HOP_S)]
+
+
 @given(st.integers(0, 30), st.integers(0, 30), st.integers(0, 30), st.integers(0, 999))
 def test_before_what_is_undecided_no_event_begins_later_on(
     before: int, between: int, after: int, seed: int

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 import pytest
 
 from service.engine.errors import UnavailableError
+from service.timeline.call import Call
 from service.timeline.convoy import MOST, Convoy
 
 LONG_S = 30.0
@@ -167,6 +168,39 @@ def test_who_waits_too_long_leaves_and_is_not_written() -> None:
         assert convoy.add("", 2) == "stored 2"
 
     assert gate.written == [[0], [2]]
+
+
+def test_whose_time_is_up_while_it_is_written_waits_for_the_outcome(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[Call] = []
+    time_is_up, waits_on = threading.Event(), threading.Event()
+
+    class Timed(Call):
+        def __init__(self) -> None:
+            super().__init__()
+            calls.append(self)
+
+        def wait(self, timeout_s: float = -1) -> bool:
+            if self in calls[2:] and timeout_s >= 0:
+                return not time_is_up.wait(LONG_S)
+            if timeout_s < 0:
+                waits_on.set()
+            return super().wait(timeout_s)
+
+    monkeypatch.setattr("service.timeline.convoy.Call", Timed)
+    gate = Gate()
+    convoy = Convoy(gate, timeout_s=LONG_S)
+    with threads() as pool:
+        _, (_, other) = behind_a_first(gate, convoy, pool, [1, 2])
+        gate.may_go.release()
+        assert gate.entered.acquire(timeout=LONG_S)  # of both
+        time_is_up.set()
+        waited_on = waits_on.wait(LONG_S)
+        gate.open()
+
+        assert waited_on
+        assert other.result(LONG_S) == "stored 2"
+
+    assert gate.written == [[0], [1, 2]]
 
 
 def test_an_interrupted_writer_leaves_nobody_waiting() -> None:

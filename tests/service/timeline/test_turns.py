@@ -2,6 +2,9 @@
 
 import threading
 
+import pytest
+
+from service.timeline.call import Call
 from service.timeline.turns import Turns
 
 
@@ -34,6 +37,22 @@ def test_who_gives_back_and_asks_again_comes_after_who_waits() -> None:
     turns.give_back()
     second.join()
     assert got_too == [True]
+
+
+def test_who_is_called_just_as_time_is_up_has_the_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Late(Call):
+        def wait(self, timeout_s: float = -1) -> bool:
+            return not super().wait(timeout_s)
+
+    monkeypatch.setattr("service.timeline.turns.Call", Late)
+    turns = Turns(1)
+    assert turns.take(0)
+    thread, got = waiting(turns)
+    turns.give_back()
+    thread.join()
+    turns.give_back()
+    assert got == [True]
+    assert turns.take(0)
 
 
 def test_who_waited_in_vain_keeps_no_place() -> None:
