@@ -74,10 +74,9 @@ class Quotas:
             else:
                 self._counting(alone=False)
                 return wait_s
-        bucket = self._own.get(name)
-        if bucket is None or bucket.quota != quota:
-            bucket = self._own[name] = TokenBucket(quota)
-        return bucket.take(time.monotonic())
+        if name not in self._own:
+            self._own[name] = TokenBucket(quota)
+        return self._own[name].take(time.monotonic())
 
     async def close(self) -> None:
         """Close the shared buckets."""

@@ -18,6 +18,7 @@ def test_a_key_is_found_by_its_secret_alone(tmp_path: Path) -> None:
     assert found is not None
     assert found.name == "two"
     assert found.quota == Quota(rate_per_s=5, capacity=10)
+    assert Quota.of_rate(0.1).capacity == 1
     assert ring.find(digest_of(one)) is None
     assert ring.find("") is None
     assert ring.find("ü\udc80") is None
@@ -48,6 +49,9 @@ def test_a_name_twice_is_refused(tmp_path: Path) -> None:
         KeyRing.read(written(tmp_path / "keys", f"a:{64 * 'a'}", f"a:{64 * 'b'}"))
 
 
-def test_a_missing_file_is_named(tmp_path: Path) -> None:
+def test_a_file_that_is_no_text_or_not_there_is_named(tmp_path: Path) -> None:
+    (tmp_path / "keys").write_bytes(f"jörg:{64 * 'a'}".encode("latin-1"))
+    with pytest.raises(KeyFileError, match="cannot read the keys in"):
+        KeyRing.read(tmp_path / "keys")
     with pytest.raises(KeyFileError, match="no-keys"):
         KeyRing.read(tmp_path / "no-keys")
