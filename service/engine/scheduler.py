@@ -135,8 +135,6 @@ class Scheduler:
     def release(self, job: Job) -> None:
         """Forget a job and what it still has queued."""
         with self.lock:
-            if job not in self._jobs:
-                return
             self._jobs.remove(job)
             self._reserved -= job.slots
             self._drop(job)

@@ -7,6 +7,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -286,6 +287,16 @@ def test_a_window_is_not_run_after_its_deadline(model: GatedModel, start: Start)
     assert isinstance(task.error, DeadlineError)
 
 
+def test_who_waits_for_an_answer_sleeps(model: GatedModel, start: Start) -> None:
+    job = start().admit(1, deadline=time.monotonic() + 60)
+    with mock.patch.object(job.answered, "wait", wraps=job.answered.wait) as wait:
+        thread, _ = in_thread(lambda: list(job.map([window(0)])))
+        until(lambda: wait.called)
+        model.permit()
+        thread.join()
+    assert all(0.1 < call.args[0] < 1 for call in wait.call_args_list)  # and looks whether its client left
+
+
 def test_the_windows_of_a_client_that_left_are_dropped(model: GatedModel, start: Start) -> None:
     scheduler = start()
     blocker = scheduler.admit(1)
@@ -300,6 +311,8 @@ def test_the_windows_of_a_client_that_left_are_dropped(model: GatedModel, start:
     scheduler.wait(blocker, head)
     thread.join()
     assert isinstance(outcome[0], AbandonedError)
+    with pytest.raises(AbandonedError):
+        scheduler.submit(leaving, window(3))
     assert model.groups == [[0]]
     assert scheduler.depth == 0
 
@@ -382,7 +395,7 @@ def test_the_rate_is_that_of_all_workers(start: Start, model: GatedModel) -> Non
 def test_a_hung_worker_is_noticed_and_nobody_waits_for_it(
     start: Start, model: GatedModel, counts: Counts
 ) -> None:
-    scheduler = start(workers=1, hang_s=0.05)
+    scheduler = start(workers=3, hang_s=0.05)  # two will hang, one idles
     assert healthy(scheduler)
     job, queued = scheduler.admit(1), scheduler.admit(1)
     running = scheduler.submit(job, window(0))
@@ -396,12 +409,13 @@ def test_a_hung_worker_is_noticed_and_nobody_waits_for_it(
         scheduler.admit(1)
     assert counts.reasons == ["unhealthy"]
     model.permit(5)
-    until(lambda: scheduler.healthy)  # it was only slow
+    until(lambda: scheduler._running_since == [None] * 3)  # they were only slow
+    assert healthy(scheduler)
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_a_dead_worker_is_noticed_and_nobody_waits_for_it(start: Start, model: GatedModel) -> None:
-    scheduler = start()
+    scheduler = start(workers=2)
     model.error = SystemExit()
     model.permit()
     with scheduler.admit(1) as job, pytest.raises(UnavailableError, match="hangs or died"):
@@ -466,7 +480,19 @@ def test_what_is_not_done_within_the_grace_period_is_given_up(start: Start, mode
     closer.join()
     assert closed == [False]
     assert isinstance(outcome[0], UnavailableError)
+    with pytest.raises(UnavailableError):
+        scheduler.submit(job, window(3))
     assert model.groups == [[0]]
+
+
+def test_closing_waits_for_workers_but_not_for_one_that_hangs(start: Start, model: GatedModel) -> None:
+    scheduler = start(workers=2)
+    scheduler.submit(scheduler.admit(1), window(0))
+    model.entered()
+    closer, closed = in_thread(scheduler.close)
+    closer.join(PATIENCE_S)
+    assert closed == [False]
+    assert sorted(thread.is_alive() for thread in scheduler._threads) == [False, True]
 
 
 def test_many_callers_get_each_their_own(start: Start, model: GatedModel) -> None:
@@ -492,25 +518,30 @@ def test_a_long_recording_that_would_be_late_is_refused_and_told_when_it_would_n
     start: Start, counts: Counts
 ) -> None:
     scheduler = start(queue_windows=1000)
+    with scheduler.admit(100, deadline=time.monotonic() + 1):
+        pass  # nothing measured yet
     scheduler._window_s = 0.1  # ten windows a second, of which five are certain
     until_then = time.monotonic() + 61
     for _ in range(3):
         scheduler.admit(100, deadline=until_then)  # 300 windows: just in time
+    scheduler.admit(100, deadline=None)
+    scheduler.admit(2, deadline=time.monotonic() + 0.5)  # short ones pass the long ones by
     with pytest.raises(UnavailableError, match="3 long recordings") as refused:
         scheduler.admit(100, deadline=until_then)
     # By then the three have 62 windows each: four recordings of those take as long as is left to the three.
     assert refused.value.retry_after_s == pytest.approx(11.4, abs=0.5)
     assert counts.reasons == ["overload"]
-    scheduler.admit(100, deadline=None)
-    scheduler.admit(1, deadline=until_then)  # short ones pass the long ones by
 
 
-def test_a_long_recording_that_would_make_another_late_is_refused(start: Start) -> None:
+@pytest.mark.parametrize(("there_s", "new_s"), [(25, 1000), (1000, 25)])
+def test_a_long_recording_that_would_be_late_or_make_another_late_is_refused(
+    start: Start, there_s: float, new_s: float
+) -> None:
     scheduler = start(queue_windows=1000)
     scheduler._window_s = 0.1
-    scheduler.admit(100, deadline=time.monotonic() + 25)
+    scheduler.admit(100, deadline=time.monotonic() + there_s)
     with pytest.raises(UnavailableError, match="1 long recordings"):
-        scheduler.admit(100, deadline=time.monotonic() + 1000)
+        scheduler.admit(100, deadline=time.monotonic() + new_s)
 
 
 def test_each_worker_makes_its_own_run_in_its_thread_one_after_the_other(model: GatedModel) -> None:
@@ -528,6 +559,7 @@ def test_each_worker_makes_its_own_run_in_its_thread_one_after_the_other(model: 
     assert [name for name, _ in made] == ["attloc-0", "attloc-1", "attloc-2"]
     assert len({*made, threading.get_ident()}) == 4
     assert scheduler.healthy
+    assert all(thread.daemon for thread in scheduler._threads)  # one that hangs must not keep the process
     scheduler.close()
 
 
