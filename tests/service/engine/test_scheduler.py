@@ -202,10 +202,11 @@ def test_windows_of_one_length_are_grouped_across_recordings(
     first = scheduler.admit(1)
     head = scheduler.submit(first, window(0))
     model.entered()
-    jobs = [scheduler.admit(4) for _ in range(3)]
+    jobs = [scheduler.admit(4) for _ in range(4)]
     tasks = [
         (jobs[0], scheduler.submit(jobs[0], window(1))),
         (jobs[1], scheduler.submit(jobs[1], window(2, samples=5))),
+        (jobs[3], scheduler.submit(jobs[3], window(6, samples=4))),
         (jobs[2], scheduler.submit(jobs[2], window(3))),
         (jobs[0], scheduler.submit(jobs[0], window(4))),
         (jobs[1], scheduler.submit(jobs[1], window(5, samples=5))),
@@ -213,9 +214,9 @@ def test_windows_of_one_length_are_grouped_across_recordings(
     model.permit(10)
     for job, task in [(first, head), *tasks]:
         assert scheduler.wait(job, task).tags[0, 0] == task.window.samples[0]
-    # the odd length keeps its place and is never grouped, not even with its own kind
-    assert model.groups == [[0], [1, 3], [4], [2], [5]]
-    assert counts.sizes == [1, 2, 1, 1, 1]
+    # odd lengths keep their places and are never grouped, not even with their own kind
+    assert model.groups == [[0], [1, 3], [4], [2], [6], [5]]
+    assert counts.sizes == [1, 2, 1, 1, 1, 1]
 
 
 @pytest.mark.parametrize(
@@ -315,6 +316,8 @@ def test_the_windows_of_a_client_that_left_are_dropped(model: GatedModel, start:
         scheduler.submit(leaving, window(3))
     assert model.groups == [[0]]
     assert scheduler.depth == 0
+    scheduler.release(leaving)
+    assert (scheduler.depth, scheduler.jobs) == (0, 1)
 
 
 def test_leaving_a_job_drops_what_it_has_queued(model: GatedModel, start: Start) -> None:
@@ -326,9 +329,9 @@ def test_leaving_a_job_drops_what_it_has_queued(model: GatedModel, start: Start)
         assert (scheduler.depth, scheduler.jobs) == (1, 1)
     assert (scheduler.depth, scheduler.jobs) == (0, 0)
     model.permit(5)
-    with scheduler.admit(1) as other:
-        list(other.map([window(2)]))
-    assert model.groups == [[0], [2]]
+    with scheduler.admit(2) as other:
+        list(other.map([window(2), window(3)]))
+    assert model.groups == [[0], [2], [3]]
 
 
 def test_overload_is_refused_at_the_door_and_never_later(
