@@ -395,6 +395,25 @@ def test_the_rate_is_that_of_all_workers(start: Start, model: GatedModel) -> Non
     assert 2 / seconds <= rate <= 2 / 0.05
 
 
+def test_time_is_told_as_waiting_and_as_each_windows_share_of_a_run(start: Start, model: GatedModel) -> None:
+    scheduler, pause = start(sizes=(1, 2)), threading.Event()
+    job, begun = scheduler.admit(3), time.monotonic()
+    tasks = [scheduler.submit(job, window(0))]
+    model.entered()
+    tasks += [scheduler.submit(job, window(name)) for name in (1, 2)]
+    for _ in range(2):
+        pause.wait(0.05)
+        model.permit()
+    for task in tasks:
+        scheduler.wait(job, task)
+    seconds = time.monotonic() - begun
+    assert model.groups == [[0], [1, 2]]
+    assert 2 * 0.05 <= job.waited_s <= 2 * seconds
+    assert 0.05 <= job.inferred_s <= seconds
+    assert scheduler.rate is not None
+    assert scheduler.rate <= 1 / (0.95 * 0.05)  # a run weighs little in the mean
+
+
 def test_a_hung_worker_is_noticed_and_nobody_waits_for_it(
     start: Start, model: GatedModel, counts: Counts
 ) -> None:
