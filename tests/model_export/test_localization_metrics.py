@@ -42,7 +42,10 @@ TICK_S = 0.1
 def spans(draw: st.DrawFn, most: int = 4) -> Spans:
     """Events on a grid of 0.1 s within 4 s, neither touching nor overlapping."""
     pairs = draw(st.lists(st.tuples(st.integers(0, 39), st.integers(1, 20)), max_size=most))
-    return merged(as_spans([(start * TICK_S, min(40, start + length) * TICK_S) for start, length in pairs]))
+    covered = {tick for start, length in pairs for tick in range(start, min(40, start + length))}
+    onsets = sorted(tick for tick in covered if tick - 1 not in covered)
+    offsets = sorted(tick + 1 for tick in covered if tick + 1 not in covered)
+    return as_spans([(on * TICK_S, off * TICK_S) for on, off in zip(onsets, offsets, strict=True)])
 
 
 def ticks(of: Spans) -> set[int]:
@@ -90,6 +93,7 @@ def test_segment_figures_by_hand() -> None:
 
 def test_precision_recall_and_f1_by_hand() -> None:
     assert precision_recall_f1(np.array(Counts(3, 1, 2))) == pytest.approx((0.75, 0.6, 2 / 3))
+    assert precision_recall_f1(np.array(Counts(1, 0, 0))) == (1.0, 1.0, 1.0)
     assert math.isnan(f1(np.array(Counts(0, 0, 0))))
     assert f1(np.array(Counts(0, 2, 0))) == 0.0
 
