@@ -81,13 +81,14 @@ def test_segments_are_those_the_events_touch(events: Spans, ticks_a_segment: int
 
 
 def test_segment_figures_by_hand() -> None:
-    truth = np.array([[1, 0], [1, 1], [0, 0], [0, 1]], dtype=bool)
-    found = np.array([[1, 0], [0, 1], [1, 0], [1, 0]], dtype=bool)
-    assert segment_counts(truth[:, 0], found[:, 0]) == Counts(1, 2, 1)
+    truth = np.array([[1, 0], [1, 1], [0, 0], [0, 1], [0, 0]], dtype=bool)
+    found = np.array([[1, 0], [0, 1], [1, 0], [1, 0], [1, 1]], dtype=bool)
+    assert segment_counts(truth[:, 0], found[:, 0]) == Counts(1, 3, 1)
     errors = segment_errors(truth, found)
-    # Segment 1: one deletion. Segment 2: one insertion. Segment 3: label 0 for label 1, a substitution.
-    assert tuple(errors) == (1, 1, 1, 4)
-    assert error_rate(np.array(errors)) == pytest.approx(0.75)
+    # Segment 1: one deletion. Segments 2 and 4: three insertions. Segment 3: one label for another.
+    assert tuple(errors) == (1, 1, 3, 4)
+    assert error_rate(np.array(errors)) == pytest.approx(1.25)
+    assert error_rate(np.array([0, 1, 0, 1])) == 1.0
     assert math.isnan(error_rate(np.zeros(4, dtype=np.int64)))
 
 
@@ -146,6 +147,13 @@ def test_intersections_equal_counting_ticks(
     assert intersection_counts(truth, found, detection, true) == slow_intersection(
         truth, found, detection, true
     )
+
+
+def test_a_share_includes_its_bound() -> None:
+    truth = as_spans([(1.0, 2.0)])
+    assert intersection_counts(truth, as_spans([(1.5, 2.5)])) == Counts(1, 0, 0)
+    assert intersection_counts(truth, as_spans([(1.51, 2.0)])) == Counts(0, 0, 1)
+    assert intersection_counts(truth, as_spans([(1.5, 2.51)])) == Counts(0, 1, 1)
 
 
 def slow_psds(
@@ -250,8 +258,16 @@ def test_undefined_replicates_are_left_out_of_an_interval() -> None:
     values = np.array([math.nan, 1.0, 1.0])
     (interval,) = bootstrap(lambda index: [float(values[index[-1]])], 3)
     assert interval == Interval(1.0, 1.0, 1.0)
-    (undefined,) = bootstrap(lambda _: [math.nan], 3)
-    assert all(math.isnan(bound) for bound in (undefined.value, undefined.low, undefined.high))
+    never = bootstrap(lambda _: [math.nan], 3)
+    only_resampled = bootstrap(lambda index: [math.nan if len(set(index)) == 3 else 1.0], 3)
+    for (undefined,) in (never, only_resampled):
+        assert all(math.isnan(bound) for bound in (undefined.value, undefined.low, undefined.high))
+
+
+def test_any_item_may_be_missing_from_a_replicate_or_all_of_it() -> None:
+    (lowest,) = bootstrap(lambda index: [float(index.min())], 2)
+    (highest,) = bootstrap(lambda index: [float(index.max())], 2)
+    assert (lowest, highest) == (Interval(0.0, 0.0, 1.0), Interval(1.0, 0.0, 1.0))
 
 
 def test_the_mean_is_of_what_is_defined() -> None:
