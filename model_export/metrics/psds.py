@@ -97,7 +97,7 @@ def psds(
         counts = _summed(steps)
         confused = np.array([other != label for other in labels])
         false_alarms = counts[:, 1] / hours
-        if confused.any() and scenario.cross_trigger_weight > 0:
+        if confused.any():
             rates = counts[:, 2:][:, confused] / truth_hours[confused]
             false_alarms = false_alarms + scenario.cross_trigger_weight * rates.mean(axis=1)
         hit_rate = counts[:, 0] / sum(len(events[label]) for events in truth)
