@@ -5,8 +5,10 @@ from dataclasses import replace
 from pathlib import Path
 from shutil import disk_usage
 from types import SimpleNamespace
+from typing import cast
 
 import pytest
+from sqlalchemy import Connection
 
 from service.engine.errors import UnavailableError
 from service.timeline import room
@@ -48,6 +50,26 @@ def test_what_deleting_needs_is_left(small: Timeline, tmp_path: Path) -> None:
     assert small.sources()[0].recordings == len(stored)
     with pytest.raises(UnavailableError, match="the disk of the timeline's database is full"):
         small.append(new_recording(0, frames=200_000))
+
+
+def test_what_was_seen_of_the_disk_is_used_up_and_out_of_date_in_a_second(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock, looks, seen = [1000.0], 0, room.Room()
+
+    def look(*_: object) -> int:
+        nonlocal looks
+        looks += 1
+        return 100
+
+    monkeypatch.setattr(room, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+    monkeypatch.setattr(seen, "_look", look)
+    told = []
+    for later_s in (0.0, 0.0, 0.9, 0.0, 0.3, 0.0):
+        clock[0] += later_s
+        seen.ensure(cast("Connection", None), adding_bytes=20)  # 40 with the log
+        told.append(looks)
+    assert told == [1, 1, 2, 2, 3, 3]
 
 
 def test_what_is_deleted_makes_room_at_once(small: Timeline, tmp_path: Path) -> None:
