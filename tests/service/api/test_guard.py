@@ -29,8 +29,11 @@ def bearer(key: str) -> dict[str, str]:
     return {"authorization": f"Bearer {key}"}
 
 
-@pytest.mark.parametrize("path", ["/health/live", "/health/ready"])
-def test_probes_are_open(guarded: httpx.Client, path: str) -> None:
+@pytest.mark.parametrize(
+    "path",
+    ["/health/live", "/health/ready", "/v2/health/live", "/v2/health/ready", "/", "/dashboard/main.js"],
+)
+def test_probes_and_the_page_are_open(guarded: httpx.Client, path: str) -> None:
     assert guarded.get(path).status_code == 200
 
 
@@ -67,6 +70,8 @@ def test_a_key_opens(guarded: httpx.Client) -> None:
     assert guarded.get("/model", headers=bearer(KEY)).status_code == 200
     answer = guarded.post("/tag", content=wav(), headers=AUDIO | bearer(KEY))
     assert answer.status_code == 200
+    for written, status in ((f"bearer  {KEY}", 200), (f"Basic {KEY}", 401), ("Bearer", 401)):
+        assert guarded.get("/model", headers={"authorization": written}).status_code == status
 
 
 def test_a_large_body_without_a_key_is_refused_and_the_answer_arrives(guarded: httpx.Client) -> None:
@@ -80,6 +85,8 @@ def test_each_key_has_its_quota(guarded: httpx.Client) -> None:
     assert refusal.json()["type"] == "urn:attloc:problem:quota"
     assert 1 <= int(refusal.headers["retry-after"]) <= 4
     assert guarded.get("/sources", headers=bearer(KEY)).status_code == 200
+    metrics = guarded.get("/metrics", headers=bearer(KEY)).text
+    assert 'attloc_shed_total{reason="quota"} 2.0' in metrics
 
 
 FOREIGN = [

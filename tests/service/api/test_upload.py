@@ -1,14 +1,17 @@
 import asyncio
 import hashlib
 import itertools
+from typing import Any, cast
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from starlette.requests import Request
+from starlette.types import Message, Receive
 
-from service.api.errors import InvalidRequestError, MalformedBodyError
+from service.api.errors import InvalidRequestError, MalformedBodyError, SlowClientError
 from service.api.multipart import FilePart, boundary_of
-from service.api.upload import IN_MEMORY_BYTES, Upload
+from service.api.upload import IN_MEMORY_BYTES, Pace, Upload
 
 BOUNDARY = b"xyz"
 # Bytes that look like boundaries are what a parser stumbles over.
@@ -29,6 +32,7 @@ def taken_apart(body: bytes, cuts: list[int]) -> bytes:
     for start, end in itertools.pairwise(edges):
         audio += b"".join(part.feed(body[start:end]))
     part.finish()
+    assert part._disposition == b'form-data; name="file"; filename="a"'
     return audio
 
 
@@ -59,7 +63,11 @@ def test_many_part_headers_are_refused() -> None:
 
 @pytest.mark.parametrize(
     ("content_type", "boundary"),
-    [("multipart/form-data; boundary=abc", b"abc"), ('multipart/form-data; boundary="a b"', b"a b")],
+    [
+        ("multipart/form-data; boundary=a", b"a"),
+        ('multipart/form-data; boundary="a b"', b"a b"),
+        ("multipart/form-data; boundary=" + 70 * "x", 70 * b"x"),
+    ],
 )
 def test_boundaries(content_type: str, boundary: bytes) -> None:
     assert boundary_of(content_type) == boundary
@@ -83,3 +91,38 @@ def test_a_recording_is_hashed_in_memory_and_on_disk(size: int) -> None:
         asyncio.run(received(upload))
         assert upload.sha256() == hashlib.sha256(data).hexdigest()
         assert upload.size_bytes == len(data)
+        assert cast("Any", upload.file)._rolled == (len(data) > IN_MEMORY_BYTES)
+
+
+def request(content_type: str, receive: Receive) -> Request:
+    return Request({"type": "http", "headers": [(b"content-type", content_type.encode())]}, receive)
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    [
+        "audio/wav",
+        "AUDIO/X-WAV ; rate=16000",
+        "application/octet-stream",
+        "application/ogg",
+        "Multipart/Form-Data ; boundary=xyz",
+    ],
+)
+def test_a_recording_comes_by_many_names_and_may_be_as_large_as_allowed(content_type: str) -> None:
+    body = form(b"sound") if "boundary" in content_type else b"sound"
+
+    async def whole() -> Message:
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    with Upload() as upload:
+        asyncio.run(upload.receive(request(content_type, whole), Pace(len(body), 10.0)))
+        assert upload.file.read() == b"sound"
+
+
+def test_a_trickle_that_is_never_silent_is_given_up() -> None:
+    async def drop() -> Message:
+        await asyncio.sleep(0.01)
+        return {"type": "http.request", "body": b"x", "more_body": True}
+
+    with Upload() as upload, pytest.raises(SlowClientError):
+        asyncio.run(upload.receive(request("audio/wav", drop), Pace(max_bytes=100, idle_s=0.1)))
