@@ -111,10 +111,13 @@ def test_order_and_growth_leave_no_trace(tag: Tag, recordings: Path, tmp_path: P
     assert contents(grown) == contents(tmp_path / "once")
 
 
-def test_nothing_is_done_twice(tag: Tag, recordings: Path, tmp_path: Path) -> None:
+def test_nothing_is_done_twice(
+    tag: Tag, recordings: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     out = tmp_path / "out"
     tag([recordings], out, partitions=3)
     before = contents(out), {path: path.stat().st_ino for path in out.rglob("*.parquet")}
+    monkeypatch.setattr(content, "open", None, raising=False)  # nor looked into
     summary = tag([recordings], out)
     assert (summary.analysed, summary.unchanged, summary.failures.total()) == (0, 33, 0)
     assert before == (contents(out), {path: path.stat().st_ino for path in out.rglob("*.parquet")})
@@ -207,6 +210,17 @@ def test_what_is_more_than_allowed_now_is_kept_and_told(
     monkeypatch.setattr(engine, "_options", strict)
     assert tag([path], out).failures == {"AudioLimitError": 1}
     assert contents(out) == before
+
+
+def test_what_was_more_than_allowed_is_analysed_once_it_is_allowed(
+    tag: Tag, engine: LocalEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, out = write(tmp_path / "a.wav"), tmp_path / "out"
+    with monkeypatch.context() as patch:
+        patch.setattr(engine, "_options", replace(engine._options, limits=Limits(max_bytes=1000)))
+        assert tag([path], out).failures == {"AudioLimitError": 1}
+    assert tag([path], out).analysed == 1
+    assert table(out, "failures") == []
 
 
 def test_no_other_model_into_the_same_folder(tag: Tag, tmp_path: Path) -> None:
