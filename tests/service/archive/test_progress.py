@@ -17,17 +17,21 @@ def minutes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(time, "monotonic", lambda: next(clock))
 
 
-def test_off_a_terminal_a_line_now_and_then(minutes: None) -> None:
+def test_off_a_terminal_a_line_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [1000.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
     told = io.StringIO()
-    with Watch(Console(file=told, width=200)) as watch:
+    with Watch(Console(file=told, width=40)) as watch:
         watch.begin(100, 1000)
         for _ in range(50):
             watch.skip(10)
-        watch.add(10, 100, 40.0)
-    (line,) = told.getvalue().splitlines()
-    assert line.startswith("10 of 50 (20%), ")
-    assert "times real time" in line
-    assert line.endswith(" s left")
+        for later_s in (10, 40, 20, 30):
+            now[0] += later_s
+            watch.add(10, 100, 50.0)
+    assert told.getvalue().splitlines() == [
+        "20 of 50 (40%), 0.4/s, 2 times real time, 75 s left",
+        "40 of 50 (80%), 0.4/s, 2 times real time, 25 s left",
+    ]
 
 
 def test_on_a_terminal_a_bar(monkeypatch: pytest.MonkeyPatch) -> None:
