@@ -40,6 +40,14 @@ class AugmentConfig:
         time_mask_frames: frames.
         frequency_masks: groups of up to `frequency_mask_bands` bands set to the mean.
         frequency_mask_bands: mel bands.
+        noise_share: share of chunks with steady noise, hum or hiss, of a random colour.
+        noise_db: its level over the mean of the chunk's logarithms, uniform in this interval; of noise in all
+            bands, in fewer it has the same energy.
+        gate_share: share of chunks in which a noise gate, or noise suppression, lowers what is quiet.
+        gate_part: of the frames that is at most.
+        gate_db: by how much it is lowered, uniform in this interval.
+        narrow_share: share of chunks whose upper bands are lowered, as much.
+        narrow_part: of the bands that are left at least.
     """
 
     mix_share: float = 0.1
@@ -51,6 +59,13 @@ class AugmentConfig:
     time_mask_frames: int = 8
     frequency_masks: int = 1
     frequency_mask_bands: int = 5
+    noise_share: float = 0.0
+    noise_db: tuple[float, float] = (-25.0, 5.0)
+    gate_share: float = 0.0
+    gate_part: float = 0.7
+    gate_db: tuple[float, float] = (6.0, 60.0)
+    narrow_share: float = 0.0
+    narrow_part: float = 0.5
 
 
 @dataclass(frozen=True, slots=True)

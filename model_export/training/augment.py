@@ -7,8 +7,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from model_export.run.config import AugmentConfig
-
-NEPER = math.log(10) / 20  # one decibel as a difference of natural logarithms of magnitude
+from model_export.training.decibel import NEPER
+from model_export.training.devices import through_device
 
 
 def augment(
@@ -17,6 +17,7 @@ def augment(
     scored: Tensor,
     mean: Tensor,
     config: AugmentConfig,
+    floor: float,
     log: bool = True,
 ) -> tuple[Tensor, Tensor]:
     """Vary a batch of mel magnitudes; random numbers come from torch's global generator.
@@ -27,35 +28,35 @@ def augment(
         scored: (labels,) bool; of two mixed chunks, scored labels unite, and silence stays only in both.
         mean: (mels,) what masked values become.
         config: how much.
+        floor: smallest magnitude there is.
         log: the features are natural logarithms of magnitudes, else the magnitudes themselves.
 
     Returns:
         Features and targets of the same shapes.
     """
-    features, targets = _mixed(features, targets, scored, config, log)
+    if not log:
+        logs, targets = augment(
+            features.clamp(min=floor).log(), targets, scored, mean.clamp(min=floor).log(), config, floor
+        )
+        return logs.exp(), targets
+    features, targets = _mixed(features, targets, scored, config)
     batch, frames, mels = features.shape
     gain = torch.randn(batch, 1, 1) * config.gain_db * NEPER
     curve = torch.randn(batch, 1, config.filter_points) * config.filter_db * NEPER
     response = gain + F.interpolate(curve, mels, mode="linear", align_corners=True)  # (batch, 1, mels)
-    features = features + response.to(features) if log else features * response.exp().to(features)
+    features = through_device(features + response.to(features), config).clamp(min=math.log(floor))
     moments = _stretches(batch, frames, config.time_masks, config.time_mask_frames).to(features.device)
     bands = _stretches(batch, mels, config.frequency_masks, config.frequency_mask_bands).to(features.device)
     return torch.where(moments[:, :, None] | bands[:, None, :], mean, features), targets
 
 
-def _mixed(
-    features: Tensor, targets: Tensor, scored: Tensor, config: AugmentConfig, log: bool
-) -> tuple[Tensor, Tensor]:
+def _mixed(features: Tensor, targets: Tensor, scored: Tensor, config: AugmentConfig) -> tuple[Tensor, Tensor]:
     """Add the neighbour in the (shuffled) batch to some chunks: energies add."""
     batch = len(features)
     chosen = (torch.rand(batch) < config.mix_share).to(features.device)
     low, high = config.mix_gain_db
     gain = ((low + (high - low) * torch.rand(batch, 1, 1)) * NEPER).to(features)
-    other = features.roll(1, 0)
-    if log:
-        both = torch.logaddexp(2 * features, 2 * (other + gain)) / 2
-    else:
-        both = (features.square() + (other * gain.exp()).square()).sqrt()
+    both = torch.logaddexp(2 * features, 2 * (features.roll(1, 0) + gain)) / 2
     others = targets.roll(1, 0)
     united = torch.where(scored, torch.maximum(targets, others), torch.minimum(targets, others))
     return torch.where(chosen[:, None, None], both, features), torch.where(chosen[:, None], united, targets)

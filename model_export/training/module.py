@@ -51,8 +51,10 @@ class TaggerModule(lightning.LightningModule):
         features, targets = batch
         # What a mask hides becomes the mean, which standardization knows only if it subtracts it.
         mean = frontend.mean if self.config.standardize == "bands" else features.mean((0, 1))
-        log = self.config.frontend.log
-        features, targets = augment(features, targets, self._scored, mean, self.config.augment, log)
+        heard = self.config.frontend
+        features, targets = augment(
+            features, targets, self._scored, mean, self.config.augment, heard.floor, heard.log
+        )
         if self.config.unscored == "free":
             targets = targets.masked_fill(~self._scored, math.nan)
         standardized = frontend.standardized(features)

@@ -34,7 +34,9 @@ def chunks_a_second(config: TrainConfig, device: str, seconds: float) -> tuple[f
     mixed = config.precision == "bf16-mixed"
 
     def step() -> None:
-        varied, labels = augment(features, targets, scored, tagger.frontend.mean, config.augment)
+        varied, labels = augment(
+            features, targets, scored, tagger.frontend.mean, config.augment, config.frontend.floor
+        )
         with torch.autocast(device, torch.bfloat16, enabled=mixed):
             loss = network.loss(network(varied), labels, varied)
         optimizer.zero_grad()

@@ -1,4 +1,4 @@
-"""What tests of training share: smaller sets, and what a run logged."""
+"""What tests of training share: smaller sets, and what a run logged, no variation."""
 
 import json
 from pathlib import Path
@@ -7,6 +7,17 @@ from typing import Any
 import numpy as np
 
 from model_export.data.mixture_set import write_manifest
+from model_export.run.config import AugmentConfig
+
+UNVARIED = AugmentConfig(
+    mix_share=0.0,
+    mix_gain_db=(0.0, 0.0),
+    gain_db=0.0,
+    filter_db=0.0,
+    time_masks=0,
+    frequency_masks=0,
+)
+"""Chunks are learned as they are."""
 
 
 def part(of: Path, folder: Path, chunks: int) -> Path:

@@ -21,7 +21,6 @@ from model_export.models.att_loc_cgrnn import AttLocConfig
 from model_export.run.checkpoint import DATA_KEY, load_checkpoint
 from model_export.run.config import AugmentConfig, TrainConfig
 from model_export.train import RunError, read_config, train
-from model_export.training.augment import augment
 from model_export.training.module import TaggerModule
 from model_export.training.precision import fastest_precision
 from model_export.training.resuming import ResumeError
@@ -317,54 +316,3 @@ def test_a_configuration_survives_json_and_is_checked(tmp_path: Path) -> None:
         TrainConfig(network=AttLocConfig(labels=3))
     with pytest.raises(ValueError, match="40 mels, front-end gives 64"):
         TrainConfig(frontend=FrontEndConfig(n_mels=64))
-
-
-class TestAugment:
-    scored = torch.tensor([True, True, False])
-    none = AugmentConfig(0.0, (0.0, 0.0), 0.0, 0.0, 4, 0, 0, 0, 0)
-
-    @pytest.fixture(autouse=True)
-    def _seed(self) -> None:
-        torch.manual_seed(0)
-
-    def test_nothing_asked_nothing_done(self) -> None:
-        features, targets = torch.randn(4, 9, 6), torch.randint(0, 2, (4, 3)).float()
-        varied, same = augment(features, targets, self.scored, torch.zeros(6), self.none)
-        torch.testing.assert_close(varied, features)
-        assert torch.equal(same, targets)
-
-    def test_mixing_adds_energies_and_unites_labels(self) -> None:
-        magnitudes = torch.rand(2, 5, 6) + 0.1
-        targets = torch.tensor([[1.0, 0.0, 0.0], [0.0, 0.0, 1.0]])
-        config = replace(self.none, mix_share=1.0)
-        varied, labels = augment(magnitudes.log(), targets, self.scored, torch.zeros(6), config)
-        expected = (magnitudes[0] ** 2 + magnitudes[1] ** 2).sqrt()
-        torch.testing.assert_close(varied.exp(), expected.expand(2, 5, 6))
-        # The first tag is in both now; a chunk with a sound in it is no longer silence.
-        assert labels.tolist() == [[1, 0, 0], [1, 0, 0]]
-
-    def test_silence_on_silence_stays_silence(self) -> None:
-        targets = torch.tensor([[0.0, 0.0, 1.0], [0.0, 0.0, 1.0]])
-        config = replace(self.none, mix_share=1.0)
-        _, labels = augment(torch.randn(2, 5, 6), targets, self.scored, torch.zeros(6), config)
-        assert torch.equal(labels, targets)
-
-    def test_gain_is_one_number_a_chunk_in_decibels(self) -> None:
-        features = torch.randn(500, 4, 6)
-        config = replace(self.none, gain_db=6.0)
-        varied, _ = augment(features, torch.zeros(500, 3), self.scored, torch.zeros(6), config)
-        change_db = (varied - features) * 20 / np.log(10)
-        torch.testing.assert_close(change_db, change_db[:, :1, :1].expand_as(change_db), atol=1e-3, rtol=0)
-        assert 5.0 < float(change_db[:, 0, 0].std()) < 7.0
-
-    def test_masks_are_runs_of_the_mean_no_longer_than_asked(self) -> None:
-        mean = torch.full((10,), 7.0)
-        config = replace(
-            self.none, time_masks=1, time_mask_frames=3, frequency_masks=1, frequency_mask_bands=2
-        )
-        varied, _ = augment(torch.zeros(200, 20, 10), torch.zeros(200, 3), self.scored, mean, config)
-        hidden = varied == 7.0
-        assert torch.equal(hidden | (varied == 0.0), torch.ones_like(hidden))
-        frames, bands = hidden.all(dim=2).sum(dim=1), hidden.all(dim=1).sum(dim=1)
-        assert (int(frames.max()), int(bands.max())) == (3, 2)
-        assert (int(frames.min()), int(bands.min())) == (0, 0)

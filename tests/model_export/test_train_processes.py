@@ -18,15 +18,15 @@ from model_export.data.loading import balancing
 from model_export.data.mixture_set import MixtureSetError
 from model_export.models.att_loc_cgrnn import AttLocConfig
 from model_export.run.checkpoint import load_checkpoint
-from model_export.run.config import AugmentConfig, TrainConfig
+from model_export.run.config import TrainConfig
 from model_export.train import train
 from tests.model_export.advice import UNHEEDED
-from tests.model_export.runs import logged, part
+from tests.model_export.runs import UNVARIED, logged, part
 
 # Without anything random in a step: each process varies its share of a batch in its own way.
 STILL = TrainConfig(
     network=AttLocConfig(filters=8, gru_units=8, gru_layers=1, hidden=16, dropout=0.0),
-    augment=AugmentConfig(0.0, (0.0, 0.0), 0.0, 0.0, 4, 0, 0, 0, 0),
+    augment=UNVARIED,
     seed=3,
     epochs=3,
     batch_size=4,
