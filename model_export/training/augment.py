@@ -4,11 +4,10 @@ import math
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from model_export.run.config import AugmentConfig
-from model_export.training.decibel import NEPER
 from model_export.training.devices import through_device
+from model_export.training.draws import NEPER, chosen, smooth, uniform
 
 
 def augment(
@@ -42,9 +41,9 @@ def augment(
     features, targets = _mixed(features, targets, scored, config)
     batch, frames, mels = features.shape
     gain = torch.randn(batch, 1, 1) * config.gain_db * NEPER
-    curve = torch.randn(batch, 1, config.filter_points) * config.filter_db * NEPER
-    response = gain + F.interpolate(curve, mels, mode="linear", align_corners=True)  # (batch, 1, mels)
-    features = through_device(features + response.to(features), config).clamp(min=math.log(floor))
+    curve = smooth(batch, mels, config.filter_points, config.filter_db * NEPER)
+    response = (gain + curve).to(features)  # (batch, 1, mels)
+    features = through_device(features + response, config).clamp(min=math.log(floor))
     moments = _stretches(batch, frames, config.time_masks, config.time_mask_frames).to(features.device)
     bands = _stretches(batch, mels, config.frequency_masks, config.frequency_mask_bands).to(features.device)
     return torch.where(moments[:, :, None] | bands[:, None, :], mean, features), targets
@@ -53,13 +52,12 @@ def augment(
 def _mixed(features: Tensor, targets: Tensor, scored: Tensor, config: AugmentConfig) -> tuple[Tensor, Tensor]:
     """Add the neighbour in the (shuffled) batch to some chunks: energies add."""
     batch = len(features)
-    chosen = (torch.rand(batch) < config.mix_share).to(features.device)
-    low, high = config.mix_gain_db
-    gain = ((low + (high - low) * torch.rand(batch, 1, 1)) * NEPER).to(features)
+    mixed = chosen(batch, config.mix_share).to(features.device)
+    gain = (uniform(batch, config.mix_gain_db) * NEPER).to(features)
     both = torch.logaddexp(2 * features, 2 * (features.roll(1, 0) + gain)) / 2
     others = targets.roll(1, 0)
     united = torch.where(scored, torch.maximum(targets, others), torch.minimum(targets, others))
-    return torch.where(chosen[:, None, None], both, features), torch.where(chosen[:, None], united, targets)
+    return torch.where(mixed, both, features), torch.where(mixed[:, :, 0], united, targets)
 
 
 def _stretches(batch: int, length: int, count: int, most: int) -> Tensor:

@@ -5,7 +5,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from model_export.run.config import AugmentConfig
-from model_export.training.decibel import NEPER
+from model_export.training.draws import NEPER, chosen, smooth, uniform
 
 _COLOUR_DB = 6.0  # standard deviation of a noise's spectrum, at `AugmentConfig.filter_points` bands
 _UNSTEADY_DB = 3.0  # of each of its values: about that of noise in a mel band
@@ -33,15 +33,14 @@ def _noisy(features: Tensor, config: AugmentConfig) -> Tensor:
     width = (bands ** torch.rand(batch, 1, 1)).round()
     start = torch.rand(batch, 1, 1) * (bands - width + 1) * torch.randint(0, 2, (batch, 1, 1))
     band = torch.arange(bands)
-    chosen = _chosen(batch, config.noise_share) & (band >= start.floor()) & (band < start.floor() + width)
-    colour = torch.randn(batch, 1, config.filter_points) * _COLOUR_DB
+    noisy = chosen(batch, config.noise_share) & (band >= start.floor()) & (band < start.floor() + width)
     # The same energy in fewer bands: a hum of one is louder there than hiss.
-    level = _uniform(batch, config.noise_db) + 10 * (bands / width).log10()
-    level = level + F.interpolate(colour, bands, mode="linear", align_corners=True)
+    level = uniform(batch, config.noise_db) + 10 * (bands / width).log10()
+    level = level + smooth(batch, bands, config.filter_points, _COLOUR_DB)
     noise = (level + torch.randn(batch, frames, bands) * _UNSTEADY_DB).to(features) * NEPER
     noise = noise + features.mean((1, 2), keepdim=True)
     both = torch.logaddexp(2 * features, 2 * noise) / 2
-    return torch.where(chosen.to(features.device), both, features)
+    return torch.where(noisy.to(features.device), both, features)
 
 
 def _gated(features: Tensor, config: AugmentConfig) -> Tensor:
@@ -49,13 +48,13 @@ def _gated(features: Tensor, config: AugmentConfig) -> Tensor:
     if not config.gate_share:
         return features
     batch, frames, bands = features.shape
-    for_itself = _chosen(batch, 0.5).to(features.device)
+    for_itself = chosen(batch, 0.5).to(features.device)
     level = torch.where(for_itself, features, features.mean(2, keepdim=True))
     level = F.max_pool1d(level.transpose(1, 2), 2 * _HOLD_FRAMES + 1, 1, _HOLD_FRAMES).transpose(1, 2)
-    rank = (_uniform(batch, (0.0, config.gate_part)) * (frames - 1)).long().expand(batch, 1, bands)
+    rank = (uniform(batch, (0.0, config.gate_part)) * (frames - 1)).long().expand(batch, 1, bands)
     threshold = level.sort(dim=1).values.gather(1, rank.to(features.device))
-    closed = _chosen(batch, config.gate_share).to(features.device) & (level < threshold)
-    return features - closed * _uniform(batch, config.gate_db).to(features) * NEPER
+    closed = chosen(batch, config.gate_share).to(features.device) & (level < threshold)
+    return features - closed * uniform(batch, config.gate_db).to(features) * NEPER
 
 
 def _narrowed(features: Tensor, config: AugmentConfig) -> Tensor:
@@ -63,15 +62,6 @@ def _narrowed(features: Tensor, config: AugmentConfig) -> Tensor:
     if not config.narrow_share:
         return features
     batch, _, bands = features.shape
-    lowest = _uniform(batch, (config.narrow_part, 1.0)) * bands
-    beyond = _chosen(batch, config.narrow_share) & (torch.arange(bands) >= lowest)
-    return features - (beyond * _uniform(batch, config.gate_db)).to(features) * NEPER
-
-
-def _chosen(batch: int, share: float) -> Tensor:
-    return torch.rand(batch, 1, 1) < share
-
-
-def _uniform(batch: int, interval: tuple[float, float]) -> Tensor:
-    low, high = interval
-    return low + (high - low) * torch.rand(batch, 1, 1)
+    lowest = uniform(batch, (config.narrow_part, 1.0)) * bands
+    beyond = chosen(batch, config.narrow_share) & (torch.arange(bands) >= lowest)
+    return features - (beyond * uniform(batch, config.gate_db)).to(features) * NEPER

@@ -10,11 +10,11 @@ from torch import Tensor
 
 from model_export.run.config import AugmentConfig
 from model_export.training.augment import augment
+from model_export.training.draws import NEPER
 from tests.model_export.runs import UNVARIED
 
 SCORED = torch.tensor([True, True, False])
 FLOOR = 1e-5
-DECIBEL = math.log(10) / 20
 
 
 @pytest.fixture(autouse=True)
@@ -102,7 +102,7 @@ def test_noise_adds_energy_to_a_run_of_bands_in_every_frame() -> None:
     widths = touched[noisy].sum(dim=1)
     assert (int(widths.min()), int(widths.max())) == (1, 10)
     # As loud as the chunk in the mean over many: energies of equal size are 3 dB more.
-    assert 1.0 < float(added[(added > 1e-3)].mean()) / DECIBEL < 6.0
+    assert 1.0 < float(added[(added > 1e-3)].mean()) / NEPER < 6.0
 
 
 def test_hum_lies_at_the_bottom_of_half_of_the_noises() -> None:
@@ -118,11 +118,11 @@ def test_a_gate_lowers_what_is_quiet_and_leaves_what_is_loud() -> None:
     features[:, 20:30] = -3.0
     config = replace(UNVARIED, gate_share=1.0, gate_part=0.5, gate_db=(20.0, 20.0))
     quieter = (features + torch.rand(200, 60, 1) * 1e-3) - varied(features + 0.0, config)
-    lowered = quieter > 10 * DECIBEL
+    lowered = quieter > 10 * NEPER
     assert not lowered[:, 16:34].any()  # open while it is loud, and held before and after
     assert torch.equal(varied(features[:, 20:30], config), features[:, 20:30])  # nothing is quieter
     loudness = torch.linspace(-9.0, -3.0, 60)[None, :, None].expand(200, 60, 4)
-    lowered = loudness - varied(loudness, config) > 10 * DECIBEL
+    lowered = loudness - varied(loudness, config) > 10 * NEPER
     assert 0.15 < float(lowered.float().mean()) < 0.35  # uniform between none and a half
     assert torch.equal(lowered[:, 1:] & ~lowered[:, :-1], torch.zeros_like(lowered[:, 1:]))
 
@@ -130,7 +130,7 @@ def test_a_gate_lowers_what_is_quiet_and_leaves_what_is_loud() -> None:
 def test_upper_bands_are_lowered_together() -> None:
     features = torch.full((300, 5, 10), -5.0)
     config = replace(UNVARIED, narrow_share=1.0, narrow_part=0.5, gate_db=(20.0, 20.0))
-    lowered = features - varied(features, config) > 10 * DECIBEL
+    lowered = features - varied(features, config) > 10 * NEPER
     assert torch.equal(lowered, lowered[:, :1].expand_as(lowered))
     assert not lowered[:, :, :5].any()
     left = 10 - lowered[:, 0].sum(dim=1)
