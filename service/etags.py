@@ -2,11 +2,14 @@
 
 import hashlib
 from collections.abc import Iterable
+from importlib.metadata import version
+
+_SERVICE = version("attloc")
 
 
 def etag(*parts: object) -> str:
-    """A strong ETag of everything an answer depends on."""
-    text = "\x00".join(map(str, parts))
+    """A strong ETag of everything an answer depends on, beside the service that writes it."""
+    text = "\x00".join(map(str, (_SERVICE, *parts)))
     return f'"{hashlib.sha256(text.encode()).hexdigest()[:32]}"'
 
 
