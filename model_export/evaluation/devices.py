@@ -215,11 +215,23 @@ def _recorded(chunks: WeakSet, chunk: int, device: Device, rng: np.random.Genera
 
 
 def table(bundle: Bundle, folders: Sequence[Path], limit: int | None) -> str:
-    """Markdown: a row a device, means over the sets."""
+    """Markdown: a row a device and one of their mean, means over the sets."""
     sets = [read_weak_set(folder) for folder in folders]
     lines = ["| recorded | equal error rate | mAP | F1 | silence given a label |", "|---|---|---|---|---|"]
-    for name, device in tqdm(DEVICES.items(), unit="device", disable=None):
-        found = [measure(bundle, chunks, device, limit) for chunks in sets]
-        means = [mean_defined(column) for column in zip(*map(astuple, found), strict=True)]
-        lines.append(f"| {name} | {means[0]:.3f} | {means[1]:.3f} | {means[2]:.3f} | {means[3]:.2f} |")
+    found = {
+        name: _mean([astuple(measure(bundle, chunks, device, limit)) for chunks in sets])
+        for name, device in tqdm(DEVICES.items(), unit="device", disable=None)
+    }
+    found["mean of the devices"] = _mean(
+        [row for name, row in found.items() if DEVICES[name] is not as_it_is]
+    )
+    lines += [
+        f"| {name} | {row[0]:.3f} | {row[1]:.3f} | {row[2]:.3f} | {row[3]:.2f} |"
+        for name, row in found.items()
+    ]
     return "\n".join(lines)
+
+
+def _mean(rows: Sequence[tuple[float, ...]]) -> tuple[float, ...]:
+    """Of each column, over the rows where it is defined."""
+    return tuple(mean_defined(column) for column in zip(*rows, strict=True))

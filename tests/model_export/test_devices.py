@@ -126,12 +126,15 @@ def test_figures_of_no_device_are_those_of_the_set(tiny_graph: Path, mixtures: P
     assert found.claimed == pytest.approx((answers.tags[silent] >= thresholds).any(axis=1).mean())
 
 
-def test_the_command_prints_a_row_a_device(tiny_graph: Path, mixtures: Path) -> None:
+def test_the_command_prints_a_row_a_device_and_their_mean(tiny_graph: Path, mixtures: Path) -> None:
     app = typer.Typer()
     evaluate.register(app)
     asked = ["devices", str(mixtures), "--model", str(tiny_graph), "--limit", "5"]
-    rows = CliRunner().invoke(app, asked, catch_exceptions=False).output.splitlines()[2:]
-    assert [row.split(" | ")[0].removeprefix("| ") for row in rows] == list(DEVICES)
+    lines = CliRunner().invoke(app, asked, catch_exceptions=False).output.splitlines()[2:]
+    rows = {name: float(error) for name, error, *_ in (line.strip("| ").split(" | ") for line in lines)}
+    assert list(rows) == [*DEVICES, "mean of the devices"]
+    *devices, mean = [error for name, error in rows.items() if name != "as it is"]
+    assert mean == pytest.approx(np.mean(devices), abs=1e-3)
 
 
 def test_a_set_at_another_rate_is_refused(
