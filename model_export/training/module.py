@@ -55,11 +55,9 @@ class TaggerModule(lightning.LightningModule):
         features, targets = augment(
             features, targets, self._scored, mean, self.config.augment, heard.floor, heard.log
         )
-        if self.config.unscored == "free":
-            targets = targets.masked_fill(~self._scored, math.nan)
         standardized = frontend.standardized(features)
         network = self.tagger.network
-        loss = network.loss(network(standardized), targets, standardized)
+        loss = network.loss(network(standardized), self._asked(targets), standardized)
         self.log("train_loss", loss, prog_bar=True)
         return loss
 
@@ -67,7 +65,7 @@ class TaggerModule(lightning.LightningModule):
         """Collect the answers to one batch of one validation set."""
         features, targets = batch
         tags = self.tagger.network(self.tagger.frontend.standardized(features)).tags
-        self._answers.setdefault(dataloader_idx, []).append((tags, targets))
+        self._answers.setdefault(dataloader_idx, []).append((tags, self._asked(targets)))
 
     def on_validation_epoch_end(self) -> None:
         """Log loss and equal error rates of each set, and the figure to select by."""
@@ -92,6 +90,10 @@ class TaggerModule(lightning.LightningModule):
         self._answers.clear()
         if means:
             self._log(SELECTED_BY, fmean(means), prog_bar=True)
+
+    def _asked(self, targets: Tensor) -> Tensor:
+        """(batch, labels) not a number where nothing is asked."""
+        return targets.masked_fill(~self._scored, math.nan) if self.config.unscored == "free" else targets
 
     def _of_all_processes(self, values: Tensor, number: int) -> Tensor:
         """(chunks, labels) on the CPU: a validation set from all shares, fillers left out."""

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
+from torch.nn.functional import binary_cross_entropy
 from typer.testing import CliRunner
 
 from model_export.__main__ import create_app
@@ -165,6 +166,20 @@ def test_a_free_silence_is_asked_nothing(mixtures: Path, trained: Path, tmp_path
     )
     assert asked.abs().min() > 0
     assert free.abs().max() == 0  # its first weight
+
+
+def test_the_loss_of_validation_leaves_out_a_silence_that_is_asked_nothing(
+    mixtures: Path, tmp_path: Path
+) -> None:
+    free = replace(TINY, unscored="free", precision="32-true")
+    train(free, [mixtures], [mixtures], tmp_path, progress=False)
+    chunks, scored = read_weak_set(mixtures), [label.scored for label in CHIME_HOME]
+    targets = torch.from_numpy(chunks.targets([label.code for label in CHIME_HOME]))[:, scored]
+    with torch.inference_mode():
+        waveforms = torch.from_numpy(chunks.waveforms / np.float32(32768))
+        tags = load_checkpoint(tmp_path / "last.ckpt").tagger(waveforms).tags[:, scored]
+    loss = logged(tmp_path)[-1]["tiny-set/loss"]  # of features in half precision
+    assert loss == pytest.approx(float(binary_cross_entropy(tags, targets)), rel=5e-3)
 
 
 def test_sets_of_one_folder_name_are_all_validated(mixtures: Path, trained: Path, tmp_path: Path) -> None:
