@@ -90,6 +90,8 @@ class TrainConfig:
             Adam (see `optimizer`); "adam" moves all alike.
         learning_rate: at its highest; falls to a hundredth of it along a cosine.
         warmup_share: share of all steps in which the rate rises linearly from nothing.
+        weight_decay: every step takes that share of the weights times the rate off them; with "adam" it is a
+            penalty on their squares, added to the gradients.
         gradient_norm: gradients are scaled down to this norm.
         ema_decay: of the averaged weights that are validated and shipped, less at first (see `averaging`); 0
             for no averaging.

@@ -3,7 +3,7 @@
 from typing import Any
 
 from torch import Tensor
-from torch.optim import Adam, Muon, Optimizer
+from torch.optim import Adam, AdamW, Muon, Optimizer
 
 from model_export.models.network import Network
 from model_export.run.config import OptimizerName
@@ -22,7 +22,8 @@ class MuonAndAdam(Optimizer):
         self, matrices: list[Tensor], others: list[Tensor], rate: float, weight_decay: float
     ) -> None:
         self._muon = Muon(matrices, rate, weight_decay, adjust_lr_fn="match_rms_adamw")
-        self._adam = Adam(others, rate, weight_decay=weight_decay)
+        # Decayed as Muon decays: apart from the gradients.
+        self._adam = AdamW(others, rate, weight_decay=weight_decay)
         super().__init__([*self._muon.param_groups, *self._adam.param_groups], {})
         self._share()
 
@@ -50,7 +51,7 @@ def optimizer_of(network: Network, name: OptimizerName, rate: float, weight_deca
         network: whose weights are moved; its layers that answer are not between hidden ones.
         name: "muon", or "adam" for every weight; a network without matrices has nothing for Muon.
         rate: learning rate.
-        weight_decay: of all weights.
+        weight_decay: of all weights, apart from their gradients; with "adam" a penalty on their squares.
     """
     answering = tuple(f"{layer}." for layer in network.label_layers)
     matrices: list[Tensor] = []

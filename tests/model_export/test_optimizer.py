@@ -32,8 +32,8 @@ def network() -> Small:
     return Small()
 
 
-def combined(of: Network) -> Optimizer:
-    return optimizer_of(of, "muon", RATE, 0.0)
+def combined(of: Network, decay: float = 0.0) -> Optimizer:
+    return optimizer_of(of, "muon", RATE, decay)
 
 
 def learn(of: nn.Module, optimizers: list[Optimizer], steps: range) -> None:
@@ -67,6 +67,17 @@ def test_each_part_steps_as_it_would_alone() -> None:
     assert_equal(together, apart)
 
 
+def test_decay_takes_the_same_share_of_every_weight_whatever_the_gradients() -> None:
+    net, decay = network(), 0.5
+    before = [weights.detach().clone() for weights in net.parameters()]
+    optimizer = combined(net, decay)
+    for weights in net.parameters():
+        weights.grad = torch.zeros_like(weights)
+    optimizer.step()
+    for weights, first in zip(net.parameters(), before, strict=True):
+        torch.testing.assert_close(weights, first * (1 - RATE * decay))
+
+
 def test_a_scheduler_sets_the_rate_of_both() -> None:
     scheduled, slow = network(), network()
     optimizer = combined(scheduled)
@@ -82,6 +93,19 @@ def test_restored_it_goes_on_as_if_it_had_not_stopped() -> None:
     learn(whole, [optimizer], range(3))
     resumed = copy.deepcopy(whole)
     restored = combined(resumed)
+    restored.load_state_dict(copy.deepcopy(optimizer.state_dict()))
+    learn(whole, [optimizer], range(3, 6))
+    learn(resumed, [restored], range(3, 6))
+    assert_equal(whole, resumed)
+
+
+def test_what_was_begun_with_a_penalty_in_place_of_decay_goes_on_with_it() -> None:
+    whole = network()
+    optimizer = combined(whole, 0.1)
+    optimizer.param_groups[1]["decoupled_weight_decay"] = False  # as stored until 28 November 2026
+    learn(whole, [optimizer], range(3))
+    resumed = copy.deepcopy(whole)
+    restored = combined(resumed, 0.1)
     restored.load_state_dict(copy.deepcopy(optimizer.state_dict()))
     learn(whole, [optimizer], range(3, 6))
     learn(resumed, [restored], range(3, 6))
