@@ -27,7 +27,7 @@ from model_export.metrics import (
 )
 from model_export.models.calibration import DEFAULT_DECODER, UNFITTED, Calibration
 from service.engine.card import EventDecoder
-from service.engine.events import median_filter
+from service.engine.events import filtered
 
 # Quantiles of the presence in truly active frames: where a useful onset threshold can lie.
 _ONSET_QUANTILES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
@@ -187,8 +187,8 @@ def best_decoder(answers: Answers, column: int) -> tuple[EventDecoder, float]:
 
 def weak_decoder(answers: Answers, column: int) -> EventDecoder:
     """The default with the onset threshold at which chunks with an event are best those with the tag."""
-    width = round(DEFAULT_DECODER.median_s / answers.hop_s)
-    peaks = np.array([median_filter(curve, width).max() for curve in answers.presence[:, :, column]])
+    curves = answers.presence[:, :, column]
+    peaks = np.array([filtered(curve, DEFAULT_DECODER, answers.hop_s).max() for curve in curves])
     onset, _ = best_threshold(answers.present[:, column], peaks)
     share = DEFAULT_DECODER.offset_threshold / DEFAULT_DECODER.onset_threshold
     return replace(DEFAULT_DECODER, onset_threshold=onset, offset_threshold=onset * share)
@@ -221,9 +221,8 @@ def best_of(
     @cache
     def smoothed(median_s: float) -> Answers:
         """Their curves after the filter, which costs more than all the rest and is the same for many."""
-        width = round(median_s / answers.hop_s)
-        presence = answers.presence.copy()
-        presence[:, :, column] = [median_filter(curve, width) for curve in presence[:, :, column]]
+        decoder, presence = replace(DEFAULT_DECODER, median_s=median_s), answers.presence.copy()
+        presence[:, :, column] = [filtered(curve, decoder, answers.hop_s) for curve in presence[:, :, column]]
         return replace(answers, presence=presence)
 
     def objective(decoder: EventDecoder, step: int) -> float:

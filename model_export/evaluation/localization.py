@@ -28,7 +28,7 @@ from model_export.metrics import (
     segment_errors,
 )
 from service.engine.card import EventDecoder
-from service.engine.events import median_filter
+from service.engine.events import filtered
 
 COARSE_S, FINE_S = 1.0, 0.1
 _FRAME_REPLICATES = 200  # each one walks every frame of the set
@@ -192,8 +192,13 @@ def _frame_areas(answers: Answers, replicates: int, seed: int) -> list[Interval]
 
 def _smoothed(answers: Answers, decoders: dict[str, EventDecoder]) -> list[NDArray[np.float32]]:
     """The curves as thresholds see them: after each label's median filter, (frames, labels) a chunk."""
-    widths = [round(decoders[label].median_s / answers.hop_s) for label in answers.labels]
     return [
-        np.stack([median_filter(curves[:, column], width) for column, width in enumerate(widths)], axis=1)
+        np.stack(
+            [
+                filtered(curves[:, column], decoders[label], answers.hop_s)
+                for column, label in enumerate(answers.labels)
+            ],
+            axis=1,
+        )
         for curves in answers.presence
     ]
