@@ -1,16 +1,6 @@
 """A report as Markdown."""
 
-from model_export.evaluation.report import Document, table
-
-_SUMMARY = (
-    ("EER", "tagging", "mean_equal_error_rate"),
-    ("mAP", "tagging", "mean_average_precision"),
-    ("calibration error", "tagging", "mean_calibration_error"),
-    ("frame AUC", "localization", "mean_frame_auc"),
-    ("F1 1 s", "localization", "mean_segment_f1"),
-    ("F1 100 ms", "localization", "mean_fine_segment_f1"),
-    ("event F1", "localization", "mean_event_f1"),
-)
+from model_export.evaluation.report import SUMMARY, Document, table
 
 
 def markdown(report: Document) -> str:
@@ -30,16 +20,16 @@ def markdown(report: Document) -> str:
 def summary(report: Document) -> list[str]:
     """Means over the labels, a row a set, and what a way of mixing that was never trained on costs."""
     rows = [
-        (name, *(_mean(figures[part], key) for _, part, key in _SUMMARY))
+        (name, *(_mean(figures[part], key) for _, part, key in SUMMARY))
         for name, figures in report["sets"].items()
     ]
-    parts = [table(("set", *(head for head, _, _ in _SUMMARY)), rows)]
+    parts = [table(("set", *(head for head, _, _ in SUMMARY)), rows)]
     shift = report.get("shift")
     if shift:
         own, other = shift["own_figures"], shift["shifted_figures"]
         differences = "; ".join(
             f"{head} {own[key]:.3f} and {other[key]:.3f} ({other[key] - own[key]:+.3f})"
-            for head, _, key in _SUMMARY
+            for head, _, key in SUMMARY
             if own.get(key) is not None and other.get(key) is not None
         )
         parts.append(

@@ -21,6 +21,17 @@ from service.engine.bundle import Bundle
 
 Document = dict[str, Any]
 
+SUMMARY = (
+    ("EER", "tagging", "mean_equal_error_rate"),
+    ("mAP", "tagging", "mean_average_precision"),
+    ("calibration error", "tagging", "mean_calibration_error"),
+    ("frame AUC", "localization", "mean_frame_auc"),
+    ("F1 1 s", "localization", "mean_segment_f1"),
+    ("F1 100 ms", "localization", "mean_fine_segment_f1"),
+    ("event F1", "localization", "mean_event_f1"),
+)
+"""What sets are compared by: its name, and part and key of a set's figures."""
+
 _SPEAKER_REPLICATES = 200  # many rows, wide intervals
 
 
@@ -118,14 +129,10 @@ def shift(sets: dict[str, Document]) -> Document | None:
 
     def mean(names: list[str]) -> dict[str, float | None]:
         found = {}
-        for part, keys in (
-            ("tagging", ("mean_equal_error_rate", "mean_average_precision", "mean_calibration_error")),
-            ("localization", ("mean_frame_auc", "mean_segment_f1", "mean_event_f1")),
-        ):
-            for key in keys:
-                values = [sets[name][part][key]["value"] for name in names if sets[name][part]]
-                known = [value for value in values if value is not None]
-                found[key] = plain(mean_defined(known))
+        for _, part, key in SUMMARY:
+            values = [sets[name][part][key]["value"] for name in names if sets[name][part]]
+            known = [value for value in values if value is not None]
+            found[key] = plain(mean_defined(known))
         return found
 
     return {"own": own, "shifted": other, "own_figures": mean(own), "shifted_figures": mean(other)}

@@ -22,7 +22,7 @@ from model_export.evaluation.fitting import best_of, best_threshold, event_objec
 from model_export.evaluation.localization import found_spans, localization_figures, true_spans
 from model_export.evaluation.markdown import markdown
 from model_export.evaluation.plots import reliability
-from model_export.evaluation.report import Extent, measure, plain, shift
+from model_export.evaluation.report import SUMMARY, Extent, measure, plain, shift
 from model_export.evaluation.speakers import Recording
 from model_export.evaluation.tagging import tagging_figures
 from model_export.export import Trained, export
@@ -288,20 +288,24 @@ def test_sets_of_different_chunk_lengths_are_not_calibrated_on_together(
 
 def test_the_shift_is_the_difference_of_validation_sets() -> None:
     def of(style: str, rate: float, split: str = "validation") -> dict[str, Any]:
-        keys = ("mean_equal_error_rate", "mean_average_precision", "mean_calibration_error")
-        return {
-            "mixtures": {"split": split, "style": style},
-            "tagging": {key: {"value": rate} for key in keys},
-            "localization": None,
-        }
+        figures: dict[str, Any] = {"mixtures": {"split": split, "style": style}}
+        for _, part, key in SUMMARY:
+            figures.setdefault(part, {})[key] = {"value": rate}
+        return figures
 
     sets = {"a": of("standard", 0.1), "b": of("hard", 0.2), "c": of("shifted", 0.4)}
+    sets["b"]["localization"] = None
     found = shift(sets | {"d": of("hard", 0.9, "test")})
     assert found is not None
     assert (found["own"], found["shifted"]) == (["a", "b"], ["c"])
     assert found["own_figures"]["mean_equal_error_rate"] == pytest.approx(0.15)
     assert found["shifted_figures"]["mean_equal_error_rate"] == 0.4
+    assert found["own_figures"]["mean_frame_auc"] == 0.1  # of the one set that has truth
+    sets["a"]["localization"] = None
+    found = shift(sets)
+    assert found is not None
     assert found["own_figures"]["mean_frame_auc"] is None
+    assert found["shifted_figures"].keys() == {key for _, _, key in SUMMARY}
     assert shift({"a": of("standard", 0.1)}) is None
 
 
