@@ -156,7 +156,7 @@ DEVICES: dict[str, Device] = {
     "clipped by 15 dB": clipped(15.0),
     "Opus, 20 kbit/s": coded("OGG", "OPUS", 0.95),
     "Opus, 10 kbit/s": coded("OGG", "OPUS", 0.99),
-    "MP3, 26 kbit/s": coded("MP3", "MPEG_LAYER_III", 0.9),
+    "MP3, 20 kbit/s": coded("MP3", "MPEG_LAYER_III", 0.9),
 }
 
 
