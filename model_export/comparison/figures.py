@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model_export.comparison.runs import Result
-from model_export.metrics import Interval, average_precision, equal_error_rate
+from model_export.metrics import Interval, average_precision, equal_error_rate, interval
 
 Results = Mapping[str, Sequence[Sequence[Result]]]
 """By configuration: for each seed, for each set, what was answered."""
@@ -77,7 +77,7 @@ def standings(
             sets,
             rates[name],
             np.array(drawn[name]),
-            relative=_interval(
+            relative=interval(
                 _ratio(_mean(rates[name]), _mean(rates[reference])) - 1,
                 _ratio(means[name], means[reference]) - 1,
             ),
@@ -98,15 +98,15 @@ def _standing(
     precisions = _mean(np.array([[_precisions(result) for result in of_seed] for of_seed in seeds]), (1, 2))
     return Standing(
         seeds=len(seeds),
-        eer=_interval(float(_mean(rates)), _means(drawn)),
+        eer=interval(float(_mean(rates)), _means(drawn)),
         eer_spread=_spread(_mean(rates, (1, 2))),
         relative=relative,
         by_label={
-            label: _interval(float(_mean(rates[:, :, column])), _means(drawn[:, :, column]))
+            label: interval(float(_mean(rates[:, :, column])), _means(drawn[:, :, column]))
             for column, label in enumerate(seeds[0][0].labels)
         },
         by_set={
-            name: _interval(float(_mean(rates[:, row])), _means(drawn[:, row]))
+            name: interval(float(_mean(rates[:, row])), _means(drawn[:, row]))
             for row, name in enumerate(sets)
         },
         mean_ap=float(precisions.mean()),
@@ -159,11 +159,3 @@ def _means(replicates: "list[NDArray[np.float64]] | NDArray[np.float64]") -> NDA
     """(replicates,) the mean of what is defined in each."""
     rows = np.asarray(replicates)
     return np.asarray(_mean(rows.reshape(len(rows), -1), 1))
-
-
-def _interval(value: float, resampled: NDArray[np.float64]) -> Interval:
-    defined = resampled[np.isfinite(resampled)]
-    if not len(defined):
-        return Interval(float(value), float("nan"), float("nan"))
-    low, high = np.percentile(defined, [2.5, 97.5])
-    return Interval(float(value), float(low), float(high))

@@ -4,7 +4,7 @@ Rates of the tags take `truth` as bool and `scores` as any real numbers, higher 
 that is undefined (a label without positives or without negatives) is NaN, never a made-up number.
 """
 
-from model_export.metrics.bootstrap import Interval, bootstrap, mean_defined
+from model_export.metrics.bootstrap import Interval, bootstrap, interval, mean_defined
 from model_export.metrics.calibration import expected_calibration_error
 from model_export.metrics.event_based import event_counts
 from model_export.metrics.intersection_based import intersection_counts
@@ -53,6 +53,7 @@ __all__ = [
     "f1",
     "frame_edges",
     "intersection_counts",
+    "interval",
     "lwlrap",
     "mean_defined",
     "merged",

@@ -43,13 +43,19 @@ def bootstrap(
     random = np.random.default_rng(seed)
     resampled = [figures(random.integers(0, items, items)) for _ in range(replicates)]
     return [
-        _interval(value, np.array([replicate[index] for replicate in resampled]))
+        interval(value, np.array([replicate[index] for replicate in resampled]))
         for index, value in enumerate(values)
     ]
 
 
-def _interval(value: float, resampled: NDArray[np.float64]) -> Interval:
-    defined = resampled[~np.isnan(resampled)]
+def interval(value: float, resampled: NDArray[np.float64]) -> Interval:
+    """A figure with the bounds that 95 of 100 of its resamplings lie within.
+
+    Args:
+        value: of all items.
+        resampled: (replicates,) those that are not finite are left out.
+    """
+    defined = resampled[np.isfinite(resampled)]
     if math.isnan(value) or len(defined) == 0:
         return Interval(value, math.nan, math.nan)
     low, high = np.percentile(defined, [2.5, 97.5])
