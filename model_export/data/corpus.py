@@ -24,6 +24,7 @@ from service.engine.errors import AttLocError
 SAMPLE_RATE = 16_000
 BACKGROUND = "background"
 SPLITS = ("train", "validation", "test")
+_LABEL_LIST = "development_refined"
 SOURCE_COLUMNS = "id,path,split,tag,subclass,origin,group,active_regions"
 
 
@@ -87,17 +88,16 @@ class Corpus:
         return Corpus(self.root, sources, responses, self.label_sets)
 
 
-def read_corpus(root: Path, more: Sequence[Path] = (), label_list: str = "development_refined") -> Corpus:
+def read_corpus(root: Path, more: Sequence[Path] = ()) -> Corpus:
     """Read the tables and hold them against the rules of `docs/training.md`; no audio is opened.
 
     Args:
         root: the folder.
         more: folders of which only the `sources.csv` is read.
-        label_list: which list of the label table gives the label sets.
 
     Raises:
         CorpusError: a table or a column is missing, a row is not as it should be, its file does not exist, an
-            id is there twice, a group is in two splits, or the list is empty.
+            id is there twice, a group is in two splits, or no label set is in the list that counts.
     """
     sources = tuple(source for folder in (root, *more) for source in _sources(folder))
     responses = tuple(
@@ -112,10 +112,10 @@ def read_corpus(root: Path, more: Sequence[Path] = (), label_list: str = "develo
     label_sets = tuple(
         frozenset(row["majorityvote"])
         for row in read_rows(root / "chime_home_labels.csv", "lists,majorityvote", CorpusError)
-        if label_list in row["lists"].split(";")
+        if _LABEL_LIST in row["lists"].split(";")
     )
     if not label_sets:
-        raise CorpusError(f"no row of {root / 'chime_home_labels.csv'} is in the list {label_list!r}")
+        raise CorpusError(f"no row of {root / 'chime_home_labels.csv'} is in the list {_LABEL_LIST!r}")
     return Corpus(root, sources, responses, label_sets)
 
 

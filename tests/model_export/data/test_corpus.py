@@ -104,8 +104,9 @@ def test_tables_are_utf_8_with_and_without_a_mark(corpus_root: Path, tmp_path: P
 def test_a_missing_table_and_an_empty_list_are_refused(corpus_root: Path, tmp_path: Path) -> None:
     with pytest.raises(CorpusError, match=r"cannot read .*sources\.csv"):
         read_corpus(tmp_path)
-    with pytest.raises(CorpusError, match="'nonesuch'"):
-        read_corpus(corpus_root, label_list="nonesuch")
+    labels = "lists,majorityvote\nevaluation,c\n"
+    with pytest.raises(CorpusError, match=r"no row .* is in the list 'development_refined'"):
+        read_corpus(copied(corpus_root, tmp_path, sources=HEADER, rooms=ROOMS, chime_home_labels=labels))
 
 
 def test_the_bank_gives_each_file_back_and_decodes_it_once(corpus_root: Path, tmp_path: Path) -> None:
