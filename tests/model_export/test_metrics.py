@@ -85,6 +85,15 @@ def test_equal_error_rate_by_hand() -> None:
     assert equal_error_rate(truth, np.zeros(4)) == pytest.approx(0.5)
 
 
+def test_areas_and_lwlrap_by_hand() -> None:
+    truth, scores = np.array([True, False, True, False]), np.array([0.9, 0.8, 0.7, 0.1])
+    assert roc_auc(truth, scores) == 0.75  # three of four pairs are in order
+    assert average_precision(truth, scores) == pytest.approx((1 / 1 + 2 / 3) / 2)
+    labels = np.array([[True, False, True], [False, True, False]])
+    ranked = np.array([[0.9, 0.8, 0.1], [0.5, 0.4, 0.3]])
+    assert lwlrap(labels, ranked) == pytest.approx((1 / 1 + 2 / 3 + 1 / 2) / 3)
+
+
 @given(scored())
 def test_a_monotone_change_of_the_scores_changes_no_rate(case: Scored) -> None:
     truth, scores = case
