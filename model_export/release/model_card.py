@@ -39,6 +39,7 @@ Measured on the exported graph through the engine that serves it. EER: equal err
 script computes it. F1 of segments of 1 s and 100 ms; of events with a collar of 200 ms; of intersections
 of one half. Calibration error: the distance between a score and how often it is right, mean over ten
 bins. In brackets: 95 % bootstrap intervals over chunks."""
+_FLATTER = "Thresholds, event decoders and probabilities were chosen on {}: figures of these flatter."
 _PROBABILITIES = """\
 A score p is meant to be right p of the times; it comes from the network's O'' (Eq. 8) by
 p = sigmoid(a logit(O'') + b). The presence of a frame comes from sigmoid(h), the evidence that the sound is
@@ -97,7 +98,7 @@ def render(card: ModelCard, version: str) -> str:
             [(label.code, label.name, "yes" if label.scored else "no") for label in card.labels],
         ),
         "## Figures",
-        *_figures(card.metrics),
+        *_figures(card.metrics, card.training.get("calibration", {}).get("decided_on", "nothing")),
         "## Data and recipe",
         *_training(card.training),
         "## Decisions taken on validation",
@@ -128,10 +129,11 @@ def _conditioning(frontend: dict[str, Any]) -> list[str]:
     return [" ".join(told)] if told else []
 
 
-def _figures(metrics: dict[str, Any]) -> list[str]:
+def _figures(metrics: dict[str, Any], decided_on: str) -> list[str]:
     if not metrics:
         return ["Nothing was measured on this graph."]
-    parts = [_HOW_MEASURED, *summary(metrics)]
+    flatter = [] if decided_on == "nothing" else [_FLATTER.format(decided_on)]
+    parts = [_HOW_MEASURED, *flatter, *summary(metrics)]
     for name, figures in metrics["sets"].items():
         parts += [f"### {name}", set_markdown(figures)]
     return parts

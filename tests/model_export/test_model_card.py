@@ -109,6 +109,14 @@ def test_a_mean_is_not_said_to_be_a_checkpoint(card: ModelCard) -> None:
     assert "release runs/" not in page
 
 
+def test_figures_of_sets_that_decided_are_said_to_flatter(card: ModelCard) -> None:
+    measured = replace(card, metrics={"sets": {}})
+    assert "flatter" not in render(measured, "0")
+    decided = card.training | {"calibration": {"decided_on": "validation-hard + mine"}}
+    page = render(replace(measured, training=decided), "0")
+    assert "were chosen on validation-hard + mine: figures of these flatter.\n" in page
+
+
 def test_the_commands_make_the_sets_that_were_learned_from(card: ModelCard) -> None:
     options = {
         "sources": ["kitchen.csv", "my yard.csv"],
