@@ -177,11 +177,12 @@ def _commands(data: dict[str, Any], mean_with: list[str]) -> str:
         for name, manifest in data.get(role, {}).items()
     ]
     lines = list(dict.fromkeys(lines))  # one command makes both parts of a table
-    lines += [
+    taught = [
         _teaching(name, manifest["taught"])
         for name, manifest in data.get("train", {}).items()
         if "taught" in manifest
     ]
+    lines += taught
     sets = [f"--{role} data/{name}" for role in ("train", "validation") for name in data.get(role, {})]
     if begun := data.get(BEGUN_KEY):
         sets += [
@@ -195,11 +196,10 @@ def _commands(data: dict[str, Any], mean_with: list[str]) -> str:
         lines.append(f"python -m model_export export runs/att_loc_cgrnn/last.ckpt {others} --out mean.onnx")
         released = "mean.onnx"
     lines.append(f"python -m model_export release {released} --overwrite")
-    return (
-        "```sh\n"
-        + "\n".join(lines)
-        + "\n```\n\n`config.json` holds the settings below that are not defaults."
-    )
+    told = "`config.json` holds the settings below that are not defaults."
+    if taught or mean_with:
+        told += " Twelve digits stand for the file of that version."
+    return "```sh\n" + "\n".join(lines) + f"\n```\n\n{told}"
 
 
 def _command(name: str, manifest: dict[str, Any]) -> str:
@@ -272,7 +272,9 @@ def _brief(value: Any) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{key} {_brief(item)}" for key, item in value.items())
     if isinstance(value, list | tuple):
-        return " to ".join(str(item) for item in value)
+        # Bounds of an interval; sizes are whole numbers.
+        bounds = len(value) == 2 and all(isinstance(item, float) for item in value)
+        return (" to " if bounds else ", ").join(str(item) for item in value)
     return str(value)
 
 

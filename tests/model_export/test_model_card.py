@@ -40,6 +40,7 @@ def test_mixtures_are_said_to_be_mixtures(card: ModelCard, tiny_graph: Path) -> 
     assert "mixtures --split train --style hard --count 7 --seed 3 --out data/a-set" in page
     assert "## Licences" in page
     assert "Nothing was measured" in page
+    assert "Twelve digits" not in page
 
 
 @pytest.mark.parametrize(
@@ -56,6 +57,7 @@ def test_teachers_are_named(card: ModelCard, tiny_graph: Path) -> None:
     taught = MIXED | {"taught": {"by": ["853ec2c88e6b", "0123456789ab"], "weight": 0.7, "kept": ["c"]}}
     page = render(trained_on(card, taught), graph_digest(tiny_graph))
     assert "teach data/a-set --teacher 853ec2c88e6b --teacher 0123456789ab --weight 0.7 --keep c\n" in page
+    assert "Twelve digits stand for the file of that version." in page
 
 
 def test_own_recordings_and_other_networks_are_called_what_they_are(
@@ -103,6 +105,7 @@ def test_what_it_began_with_is_told_with_its_licences(card: ModelCard) -> None:
 def test_a_mean_is_not_said_to_be_a_checkpoint(card: ModelCard) -> None:
     mean = trained_on(card, MIXED)
     page = render(replace(mean, training=mean.training | {"mean_with": ["4213a436c114"]}), "0")
+    assert "Twelve digits stand for the file of that version." in page
     assert "is the mean of the weights of one checkpoint and of those of version 4213a436c114." in page
     assert "last.ckpt --mean-with 4213a436c114 --out mean.onnx\n" in page
     assert "release mean.onnx --overwrite\n" in page
@@ -115,6 +118,17 @@ def test_figures_of_sets_that_decided_are_said_to_flatter(card: ModelCard) -> No
     decided = card.training | {"calibration": {"decided_on": "validation-hard + mine"}}
     page = render(replace(measured, training=decided), "0")
     assert "were chosen on validation-hard + mine: figures of these flatter.\n" in page
+
+
+def test_bounds_of_an_interval_are_told_from_sizes_and_files(card: ModelCard) -> None:
+    config = {
+        "network": {"name": "cqt_cnn", "timbre_kernel": [23, 10]},
+        "augment": {"mix_gain_db": [-6.0, 6.0]},
+    }
+    page = render(replace(card, training={"config": config, "mean_with": ["4213a436c114", "0"]}), "0")
+    assert "timbre_kernel 23, 10 |" in page
+    assert "mix_gain_db -6.0 to 6.0 |" in page
+    assert "| mean_with | 4213a436c114, 0 |" in page
 
 
 def test_the_commands_make_the_sets_that_were_learned_from(card: ModelCard) -> None:
