@@ -121,7 +121,9 @@ def _silenced(
     """The waveform with the first 0, 10, ... 100 % of `frames` silenced, each (samples,).
 
     Frames overlap, so a frame's own are the samples around its centre, a hop of them; the first and the
-    last frame also have what precedes and follows. Silence is digital: it adds no sound of its own.
+    last frame also have what precedes and follows. Silence is digital: it adds no sound of its own. But a
+    graph that raises quiet waveforms (`FrontEndConfig.least_peak`) raises what is left: with the loudest half
+    silenced, a quarter to two fifths of the chunks of the validation and test sets, by 20 dB at most.
     """
     edges = (n_fft - hop) // 2 + hop * np.arange(len(frames) + 1)
     edges[0], edges[-1] = 0, len(waveform)
