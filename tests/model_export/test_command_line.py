@@ -1,11 +1,15 @@
 """What the command line says when something is missing or wrong."""
 
 import re
+import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from typer.core import TyperGroup
+from typer.main import get_command
 from typer.testing import CliRunner
 
 from model_export.__main__ import create_app, main
@@ -137,3 +141,16 @@ def test_a_batch_that_is_not_filled_is_told_its_size(
     command = ("train", "--train", mixtures, "--validation", mixtures, "--out", tmp_path / "run")
     said = refusal(monkeypatch, *command)
     assert said == "16 training chunks do not fill a batch of 64: --batch-size 16 or less"
+
+
+@pytest.mark.skipif(not shutil.which("make"), reason="make is not installed")
+def test_make_results_asks_for_what_there_is() -> None:
+    group = get_command(create_app())
+    assert isinstance(group, TyperGroup)
+    said = subprocess.run(
+        ["make", "--dry-run", "results", "CORPUS=tests"], check=True, capture_output=True, text=True
+    )
+    asked = re.findall(r"python -m model_export (\w+) (.*)", said.stdout.replace("\\\n", " "))
+    assert [name for name, _ in asked] == ["mixtures"] * 7 + ["compare", "evaluate"]
+    for name, options in asked:
+        group.commands[name].make_context(name, shlex.split(options))  # parses, and does nothing
