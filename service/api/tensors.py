@@ -115,13 +115,13 @@ def _waveforms(inputs: Any, binary: memoryview) -> NDArray[np.float32]:
             )
         return np.frombuffer(binary, "<f4").reshape(shape)
     try:
-        given = np.asarray(tensor.get("data"))
+        data = np.asarray(tensor.get("data"))
     except ValueError as error:
         raise MalformedBodyError(f"the data of {INPUT!r} are ragged: {str(error)[:200]}") from error
-    if given.dtype.kind not in "iuf":  # nor are "0.5" and true, which numpy would take for numbers
+    if data.dtype.kind not in "iuf":  # nor are "0.5" and true, which numpy would take for numbers
         raise MalformedBodyError(f"the data of {INPUT!r} must be numbers and nothing else")
     with np.errstate(over="ignore"):  # too large becomes infinite, which is refused by its name
-        values = given.astype(np.float32)
+        values = data.astype(np.float32)
     if list(values.shape) not in ([size], shape) or len(binary):
         came = " x ".join(map(str, values.shape)) or "1"
         raise MalformedBodyError(
