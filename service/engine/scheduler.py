@@ -50,7 +50,6 @@ class Scheduler:
         self.lock = threading.Lock()
         self._observer = observer or Silent()
         self._work = threading.Condition(self.lock)  # something is queued, or all is over
-        self._empty = threading.Condition(self.lock)  # the last job is released
         self._jobs: set[Job] = set()
         self._fresh: deque[Job] = deque()  # jobs with queued windows, none of theirs run yet
         self._served: deque[Job] = deque()  # jobs with queued windows, the others
@@ -60,7 +59,6 @@ class Scheduler:
         self._idle = 0  # workers
         self._failures = 0  # runs, in a row
         self._window_s: float | None = None  # of one worker, running mean
-        self._draining = False
         self._closed = False
         self._running_since: list[float | None] = [None] * policy.workers
         started = threading.Semaphore(0)
@@ -119,7 +117,7 @@ class Scheduler:
             cancelled: set when nobody waits any more.
 
         Raises:
-            UnavailableError: full, draining or broken, or there is too much to do before its deadline; says
+            UnavailableError: full, closed or broken, or there is too much to do before its deadline; says
                 when to come back.
         """
         slots = self._slots(windows)
@@ -138,8 +136,6 @@ class Scheduler:
             self._jobs.remove(job)
             self._reserved -= job.slots
             self._drop(job)
-            if not self._jobs:
-                self._empty.notify_all()
 
     def submit(self, job: Job, window: Window) -> Task:
         """Queue a window of an admitted job."""
@@ -167,22 +163,15 @@ class Scheduler:
             raise task.error
         return cast("Outputs", task.outputs)
 
-    def drain(self) -> None:
-        """Refuse new recordings; those admitted go on."""
-        self._draining = True
-
-    def close(self, grace_s: float = 0.0) -> bool:
-        """Drain, wait for what was admitted, then stop the workers; whether all of it was done in time."""
-        self.drain()
+    def close(self) -> None:
+        """Refuse new recordings, give up those admitted, and stop the workers."""
         with self.lock:
-            done = self._empty.wait_for(lambda: not self._jobs, timeout=grace_s)
             self._closed = True
             self._work.notify_all()
             for job in self._jobs:
                 job.answered.notify_all()
         for thread, since in zip(self._threads, self._running_since, strict=True):
             thread.join(timeout=None if since is None else 1.0)  # a hung one is a daemon and dies with us
-        return done
 
     def _slots(self, windows: int) -> int:
         return max(1, min(windows, self.policy.in_flight, self.policy.queue_windows))
@@ -199,9 +188,6 @@ class Scheduler:
         except UnavailableError:
             self._observer.shed("draining" if self._closed else "unhealthy")
             raise
-        if self._draining:
-            self._observer.shed("draining")
-            raise UnavailableError("the service is shutting down")
         if self._reserved + slots > self.policy.queue_windows:
             self._observer.shed("overload")
             raise UnavailableError(

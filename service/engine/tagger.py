@@ -119,7 +119,7 @@ class Tagger:
 
         Raises:
             AudioError: the bytes cannot be analysed.
-            UnavailableError: overloaded, draining or broken.
+            UnavailableError: overloaded, closed or broken.
             DeadlineError: not done before the deadline.
             AbandonedError: `cancelled` was set.
         """
@@ -187,7 +187,7 @@ class Tagger:
 
         Raises:
             UnusableAudioError: no waveform, less than a frame of samples, or no numbers.
-            UnavailableError: overloaded, draining or broken.
+            UnavailableError: overloaded, closed or broken.
             DeadlineError: not done before the deadline.
             AbandonedError: `cancelled` was set.
         """
@@ -208,11 +208,10 @@ class Tagger:
             np.concatenate([answer.presence for answer in answers]),
         )
 
-    def close(self, grace_s: float = 0.0) -> bool:
-        """Refuse new work, finish what was accepted within the grace period; whether all of it was done."""
-        done = self.scheduler.close(grace_s)
+    def close(self) -> None:
+        """Refuse new work, give up what was accepted, and stop the workers and decoders."""
+        self.scheduler.close()
         self._decoders.close()
-        return done
 
     def __enter__(self) -> Self:
         return self
