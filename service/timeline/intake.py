@@ -49,9 +49,8 @@ class _Packed:
 class Intake:
     """Stores recordings; callers who come at the same time share a transaction."""
 
-    def __init__(self, database: Database, seam_gap_us: int) -> None:
+    def __init__(self, database: Database) -> None:
         self._database = database
-        self._seam_gap_us = seam_gap_us
         self._convoy = Convoy(self._store, timeout_s=database.timeout_s)
 
     def append(self, new: NewRecording, now_us: int) -> tuple[UUID, bool]:
@@ -74,19 +73,14 @@ class Intake:
             by_source[each.source].append(each)
         adding_bytes = sum(each.recording["size_bytes"] for each in packed)
         with self._database.write(adding_bytes=adding_bytes) as connection:
-            ids = {
-                source: _store_of_source(connection, source, some, self._seam_gap_us)
-                for source, some in by_source.items()
-            }
+            ids = {source: _store_of_source(connection, source, some) for source, some in by_source.items()}
         return [ids[each.source][each.identity] for each in packed]
 
 
-def _store_of_source(
-    connection: Connection, source: str, packed: Sequence[_Packed], seam_gap_us: int
-) -> dict[Identity, UUID]:
+def _store_of_source(connection: Connection, source: str, packed: Sequence[_Packed]) -> dict[Identity, UUID]:
     """Add what is not there yet; ids by identity, of those that are there as well."""
     stored_at_us = max(each.recording["stored_at_us"] for each in packed)
-    ledger = Ledger.lock(connection, source, stored_at_us, seam_gap_us)
+    ledger = Ledger.lock(connection, source, stored_at_us)
     row, source_id = ledger.row, ledger.row["id"]
     asked = {"source_id": source_id, "instants": [each.recording["recorded_at_us"] for each in packed]}
     ids: dict[Identity, UUID] = {

@@ -31,7 +31,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from service.timeline.ids import uuid7
 from service.timeline.schema import events, parts, recordings, removals, sources
-from service.timeline.seams import TIMELINE, Part, Span, join
+from service.timeline.seams import SEAM_GAP_US, TIMELINE, Part, Span, join
 from service.timeline.spans import clusters, touching
 
 # Every recording that is stored runs these: made once, a statement takes a third of the time.
@@ -48,23 +48,22 @@ class Ledger:
         head: number of its last change, those made here included.
     """
 
-    def __init__(self, connection: Connection, row: RowMapping, now_us: int, seam_gap_us: int) -> None:
+    def __init__(self, connection: Connection, row: RowMapping, now_us: int) -> None:
         self.row = row
         self._connection = connection
         self._now_us = now_us
-        self._seam_gap_us = seam_gap_us
         self._labels: set[str] = set(json.loads(row["labels"]))
         self._source_id: int = row["id"]
         self.head: int = row["head"]
 
     @classmethod
-    def lock(cls, connection: Connection, source: str, now_us: int, seam_gap_us: int) -> "Ledger":
+    def lock(cls, connection: Connection, source: str, now_us: int) -> "Ledger":
         """Wait for the source's lock and take it; a source not heard of before is created."""
         row = connection.execute(_LOCKED, {"name": source}).mappings().one_or_none()
         if row is None:
             _create(connection, source)
             row = connection.execute(_LOCKED, {"name": source}).mappings().one()
-        return cls(connection, row, now_us, seam_gap_us)
+        return cls(connection, row, now_us)
 
     def number(self) -> int:
         """The next number of a change."""
@@ -88,7 +87,7 @@ class Ledger:
                 if first_us <= interval[0] <= last_us
                 for row in rows
             ]
-            self._join(inside, first_us - self._seam_gap_us, last_us + self._seam_gap_us)
+            self._join(inside, first_us - SEAM_GAP_US, last_us + SEAM_GAP_US)
 
     def _join(self, new: Sequence[Mapping[str, Any]], first_us: int, last_us: int) -> None:
         """Join parts with the events that touch the closed interval."""
@@ -139,8 +138,8 @@ class Ledger:
         by_label: dict[str, list[RowMapping]] = defaultdict(list)
         for row in sorted(affected, key=itemgetter("onset_us")):
             by_label[row["label"]].append(row)
-        clear_us = first_us - self._seam_gap_us, last_us + self._seam_gap_us
-        near_us = clear_us[0] - self._seam_gap_us - self.row["longest_us"], clear_us[1] + self._seam_gap_us
+        clear_us = first_us - SEAM_GAP_US, last_us + SEAM_GAP_US
+        near_us = clear_us[0] - SEAM_GAP_US - self.row["longest_us"], clear_us[1] + SEAM_GAP_US
         remaining: dict[str, list[Part]] = {}
         for label, rows in by_label.items():
             first, last, onsets = rows[0], rows[-1], [row["onset_us"] for row in rows]
@@ -188,7 +187,7 @@ class Ledger:
         changed: list[tuple[UUID, str, Span]] = []
         kept: set[UUID] = set()
         for label, of_label in by_label.items():
-            for span in join(of_label, self._seam_gap_us):
+            for span in join(of_label, SEAM_GAP_US):
                 known = next((event_id for event_id in span.event_ids if event_id not in kept), None)
                 if known is None:
                     new.append((uuid7(), label, span))

@@ -40,12 +40,10 @@ class Forgetter:
     Attributes:
         database: where.
         now_us: the service's clock, microseconds since 1970.
-        seam_gap_us: for joining what remains.
     """
 
     database: Database
     now_us: int
-    seam_gap_us: int
 
     def forget_recording(self, recording_id: UUID) -> Pruned:
         """Forget one recording and tell readers which events are gone."""
@@ -167,4 +165,4 @@ class Forgetter:
         return Pruned(number, size_bytes)
 
     def _lock(self, connection: Connection, source: str) -> Ledger:
-        return Ledger.lock(connection, source, self.now_us, self.seam_gap_us)
+        return Ledger.lock(connection, source, self.now_us)

@@ -20,7 +20,7 @@ from service.timeline.cursor import resumed
 from service.timeline.instants import from_us, seconds_to_us, to_us
 from service.timeline.records import EventPage, EventQuery, TimelineEvent
 from service.timeline.schema import curves, recordings, sources
-from service.timeline.seams import Part, Span, join
+from service.timeline.seams import SEAM_GAP_US, Part, Span, join
 from service.timeline.spans import clusters
 
 # Curves decoded for one page; as much again may be read to see where events at its edges begin and end.
@@ -36,7 +36,7 @@ class _Decoded:
 
 
 def rethreshold(
-    connection: Connection, query: EventQuery, decoder_of: Callable[[str], EventDecoder], seam_gap_us: int
+    connection: Connection, query: EventQuery, decoder_of: Callable[[str], EventDecoder]
 ) -> EventPage:
     """The page that answers `query` with the decoder of each label.
 
@@ -51,7 +51,7 @@ def rethreshold(
         return EventPage((), (), reset, start.moved(0), more=False)
     head = source["head"]
     start, reset = resumed(query.after, head, source["resume_from"])
-    reader = _Reader(connection, source, decoder_of, seam_gap_us)
+    reader = _Reader(connection, source, decoder_of)
     page, more = reader.page(query, start.number)
     last = max((decoded.seq for decoded in page.values()), default=head) if more else head
     found = [
@@ -72,22 +72,17 @@ class _Reader:
     """Reads and decodes recordings of one source."""
 
     def __init__(
-        self,
-        connection: Connection,
-        source: RowMapping,
-        decoder_of: Callable[[str], EventDecoder],
-        seam_gap_us: int,
+        self, connection: Connection, source: RowMapping, decoder_of: Callable[[str], EventDecoder]
     ) -> None:
         self._connection = connection
         self._source = source
         self._decoder_of = decoder_of
-        self._seam_gap_us = seam_gap_us
 
     def page(self, query: EventQuery, after: int) -> tuple[dict[UUID, _Decoded], bool]:
         """Recordings stored after that and reaching into the window, and whether there are more."""
         # An event reaches into the window also where that falls into a seam.
-        first_us = None if query.since is None else to_us(query.since) - self._seam_gap_us
-        last_us = None if query.until is None else to_us(query.until) + self._seam_gap_us
+        first_us = None if query.since is None else to_us(query.since) - SEAM_GAP_US
+        last_us = None if query.until is None else to_us(query.until) + SEAM_GAP_US
         # A window is looked up by the clock, the rest by number; see queries.py.
         number = recordings.c.seq if first_us is None else recordings.c.seq + 0
         found: dict[UUID, _Decoded] = {}
@@ -109,7 +104,7 @@ class _Reader:
         """Events of which the page holds a part, whole: with recordings in which they begin or go on."""
         known = dict(page)
         spans = self._joined(known, page)
-        left_us, reach_us = PAGE_US, self._seam_gap_us
+        left_us, reach_us = PAGE_US, SEAM_GAP_US
         while left_us > 0:
             for first_us, last_us in clusters((span.onset_us, span.offset_us) for _, span in spans):
                 beside = self._touching(first_us - reach_us, last_us + reach_us)
@@ -134,7 +129,7 @@ class _Reader:
         return [
             (label, span)
             for label, parts in by_label.items()
-            for span in join(parts, self._seam_gap_us)
+            for span in join(parts, SEAM_GAP_US)
             if any(key in page for key in span.event_ids)
         ]
 

@@ -14,10 +14,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from uuid import UUID
 
+from service.timeline.instants import seconds_to_us
+
 # What may lie between the last frame of one recording and the first of the next: less than a frame and a
 # hop of audio that no frame covers (48 ms at 16 kHz), the jitter of a client that leaves `recorded_at` to
 # the time of arrival, and the decoder's edges. Shorter than the pause between two sentences.
 SEAM_GAP_S = 0.3
+SEAM_GAP_US = seconds_to_us(SEAM_GAP_S)
 
 
 @dataclass(frozen=True, slots=True)

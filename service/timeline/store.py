@@ -13,14 +13,13 @@ from service.engine.card import EventDecoder
 from service.engine.errors import AttLocError, UnavailableError
 from service.timeline.codec import PackedCurves, unpack_curves, unpack_document
 from service.timeline.database import Database
-from service.timeline.instants import from_us, seconds_to_us, to_us
+from service.timeline.instants import from_us, to_us
 from service.timeline.intake import Intake
 from service.timeline.queries import read_page
 from service.timeline.records import EventPage, EventQuery, NewRecording, Recording, SourceActivity
 from service.timeline.retention import Forgetter, Pruned
 from service.timeline.rethreshold import rethreshold
 from service.timeline.schema import curves, recordings, sources
-from service.timeline.seams import SEAM_GAP_S
 
 _log = logging.getLogger(__name__)
 
@@ -34,21 +33,14 @@ class Timeline:
     """
 
     def __init__(
-        self,
-        database: Database,
-        *,
-        seam_gap_s: float = SEAM_GAP_S,
-        now_us: Callable[[], int] = lambda: time.time_ns() // 1000,
+        self, database: Database, *, now_us: Callable[[], int] = lambda: time.time_ns() // 1000
     ) -> None:
         self._database = database
-        self._seam_gap_us = seconds_to_us(seam_gap_s)
         self._now_us = now_us
-        self._intake = Intake(database, self._seam_gap_us)
+        self._intake = Intake(database)
 
     @classmethod
-    def open(
-        cls, url: str, *, pool_size: int = 8, timeout_s: float = 5.0, seam_gap_s: float = SEAM_GAP_S
-    ) -> "Timeline":
+    def open(cls, url: str, *, pool_size: int = 8, timeout_s: float = 5.0) -> "Timeline":
         """Open `sqlite:///path` or `postgresql://...`, creating and migrating the tables.
 
         A database that cannot be reached now is no error: it is migrated when it can.
@@ -57,12 +49,11 @@ class Timeline:
             url: as SQLAlchemy reads it.
             pool_size: most connections at a time; more readers and writers wait.
             timeout_s: longest wait for a connection and for a lock; a statement may take twice that.
-            seam_gap_s: see `service.timeline.seams`.
 
         Raises:
             AttLocError: the URL is none of a database we know, or a newer version has written it.
         """
-        timeline = cls(Database(url, pool_size=pool_size, timeout_s=timeout_s), seam_gap_s=seam_gap_s)
+        timeline = cls(Database(url, pool_size=pool_size, timeout_s=timeout_s))
         try:
             timeline.ping()
         except UnavailableError as error:
@@ -111,7 +102,7 @@ class Timeline:
             decoder_of: of each label, those of earlier models too.
         """
         with self._database.read() as connection:
-            return rethreshold(connection, query, decoder_of, self._seam_gap_us)
+            return rethreshold(connection, query, decoder_of)
 
     def head(self, source: str) -> int:
         """Number of the source's last change, deletions included; 0 for one never heard of.
@@ -209,7 +200,7 @@ class Timeline:
         return pruned
 
     def _forgetter(self) -> Forgetter:
-        return Forgetter(self._database, self._now_us(), self._seam_gap_us)
+        return Forgetter(self._database, self._now_us())
 
     def ping(self) -> None:
         """Raise `UnavailableError` unless the database answers and its tables are up to date."""
