@@ -19,56 +19,33 @@ from service.engine.analysis import Analysis, Chunk, Curves, Event
 _LEVEL = 1
 
 
-@dataclass(frozen=True, slots=True)
-class PackedCurves:
-    """The columns of one row of the table `curves`."""
-
-    header: str
-    attention: bytes
-    localization: bytes
-    presence: bytes
-
-    @property
-    def columns(self) -> dict[str, str | bytes]:
-        """By the names of the table."""
-        return {
-            "header": self.header,
-            "attention": self.attention,
-            "localization": self.localization,
-            "presence": self.presence,
-        }
-
-    def __len__(self) -> int:
-        return len(self.header) + len(self.attention) + len(self.localization) + len(self.presence)
-
-
-def pack_curves(curves: Curves) -> PackedCurves:
-    """Round to float16 and compress."""
+def pack_curves(curves: Curves) -> dict[str, Any]:
+    """Round to float16 and compress: text and bytes by the columns of the table `curves`."""
     header = {
         "hop_s": curves.hop_s,
         "first_s": curves.first_s,
         "frames": len(curves),
         "labels": curves.labels,
     }
-    return PackedCurves(
-        header=json.dumps(header),
-        attention=_pack(curves.attention),
-        localization=_pack(curves.localization),
-        presence=_pack(curves.presence),
-    )
+    return {
+        "header": json.dumps(header),
+        "attention": _pack(curves.attention),
+        "localization": _pack(curves.localization),
+        "presence": _pack(curves.presence),
+    }
 
 
-def unpack_curves(packed: PackedCurves) -> Curves:
+def unpack_curves(header: str, attention: bytes, localization: bytes, presence: bytes) -> Curves:
     """The curves, equal to what was packed after rounding to float16."""
-    header = json.loads(packed.header)
-    frames, labels = header["frames"], tuple(header["labels"])
+    read = json.loads(header)
+    frames, labels = read["frames"], tuple(read["labels"])
     return Curves(
-        hop_s=header["hop_s"],
-        first_s=header["first_s"],
+        hop_s=read["hop_s"],
+        first_s=read["first_s"],
         labels=labels,
-        attention=_unpack(packed.attention, (frames,)),
-        localization=_unpack(packed.localization, (frames, len(labels))),
-        presence=_unpack(packed.presence, (frames, len(labels))),
+        attention=_unpack(attention, (frames,)),
+        localization=_unpack(localization, (frames, len(labels))),
+        presence=_unpack(presence, (frames, len(labels))),
     )
 
 

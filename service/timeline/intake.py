@@ -121,7 +121,7 @@ def _packed(recording_id: UUID, now_us: int, new: NewRecording) -> _Packed:
         "stored_at_us": now_us,
         "model_name": new.model_name,
         "model_version": new.model_version,
-        "size_bytes": len(packed) + len(document),
+        "size_bytes": sum(map(len, packed.values())) + len(document),
         "document": document,
     }
     heard = [
@@ -135,4 +135,4 @@ def _packed(recording_id: UUID, now_us: int, new: NewRecording) -> _Packed:
         }
         for position, event in enumerate(new.analysis.events)
     ]
-    return _Packed(new.source, recording, {"recording_id": recording_id, **packed.columns}, heard)
+    return _Packed(new.source, recording, {"recording_id": recording_id, **packed}, heard)

@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, Connection, RowMapping, select
 
 from service.engine.card import EventDecoder
 from service.engine.errors import AttLocError, UnavailableError
-from service.timeline.codec import PackedCurves, unpack_curves, unpack_document
+from service.timeline.codec import unpack_curves, unpack_document
 from service.timeline.database import Database
 from service.timeline.instants import from_us, to_us
 from service.timeline.intake import Intake
@@ -239,13 +239,13 @@ def _read(connection: Connection, *conditions: ColumnElement[bool]) -> Recording
 
 
 def _recording(row: Mapping[str, Any] | RowMapping) -> Recording:
-    packed = PackedCurves(row["header"], row["attention"], row["localization"], row["presence"])
+    read = unpack_curves(row["header"], row["attention"], row["localization"], row["presence"])
     return Recording(
         id=str(row["id"]),
         source=row["source"],
         recorded_at=from_us(row["recorded_at_us"]),
         digest=row["digest"],
-        analysis=unpack_document(row["document"], unpack_curves(packed)),
+        analysis=unpack_document(row["document"], read),
         model_name=row["model_name"],
         model_version=row["model_version"],
         stored_at=from_us(row["stored_at_us"]),
