@@ -1,15 +1,10 @@
 """What goes into the timeline and what comes out; the store's tables stay its own business."""
 
-import re
 from dataclasses import dataclass
 from datetime import datetime
 
 from service.engine.analysis import Analysis
 from service.timeline.cursor import Cursor
-from service.timeline.instants import to_us
-
-_DIGEST = re.compile(r"[0-9a-f]{64}")
-MAX_SOURCE_CHARACTERS = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +29,6 @@ class NewRecording:
     analysis: Analysis
     model_name: str
     model_version: str
-
-    def __post_init__(self) -> None:
-        to_us(self.recorded_at)
-        if not 0 < len(self.source) <= MAX_SOURCE_CHARACTERS:
-            raise ValueError(f"a source has 1 to {MAX_SOURCE_CHARACTERS} characters, not {len(self.source)}")
-        if not _DIGEST.fullmatch(self.digest):
-            raise ValueError(f"a SHA-256 has 64 lower-case hexadecimal digits, not {self.digest!r}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,13 +94,6 @@ class EventQuery:
     min_confidence: float = 0.0
     after: Cursor | None = None
     limit: int = 200
-
-    def __post_init__(self) -> None:
-        for instant in (self.since, self.until):
-            if instant is not None:
-                to_us(instant)
-        if self.limit < 1:
-            raise ValueError(f"a page holds at least 1 change, not {self.limit}")
 
 
 @dataclass(frozen=True, slots=True)
