@@ -33,21 +33,18 @@ class NewRecording:
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """A stored recording, as it went in except that the curves are rounded to float16.
+    """A stored recording, as it went in; its digest is left out, and its curves are rounded to float16.
 
     Attributes:
         id: UUID version 7 in its usual text form.
-        stored_at: when it was stored, by this service's clock.
     """
 
     id: str
     source: str
     recorded_at: datetime
-    digest: str
     analysis: Analysis
     model_name: str
     model_version: str
-    stored_at: datetime
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,12 +2,11 @@
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, select
+from sqlalchemy import ColumnElement, Connection, select
 
 from service.engine.card import EventDecoder
 from service.engine.errors import AttLocError, UnavailableError
@@ -79,7 +78,12 @@ class Timeline:
     def find(self, source: str, recorded_at: datetime, digest: str) -> Recording | None:
         """The recording of this identity (see `NewRecording`), if it is stored."""
         with self._database.read() as connection:
-            return _read(connection, *_identity(source, recorded_at, digest))
+            return _read(
+                connection,
+                sources.c.name == source,
+                recordings.c.recorded_at_us == to_us(recorded_at),
+                recordings.c.digest == digest,
+            )
 
     def recording(self, recording_id: str) -> Recording | None:
         """One recording; None if there is none of this id or it is no id at all."""
@@ -219,14 +223,6 @@ def _key(recording_id: str) -> UUID | None:
         return None
 
 
-def _identity(source: str, recorded_at: datetime, digest: str) -> tuple[ColumnElement[bool], ...]:
-    return (
-        sources.c.name == source,
-        recordings.c.recorded_at_us == to_us(recorded_at),
-        recordings.c.digest == digest,
-    )
-
-
 def _read(connection: Connection, *conditions: ColumnElement[bool]) -> Recording | None:
     query = (
         select(recordings, sources.c.name.label("source"), curves)
@@ -235,18 +231,14 @@ def _read(connection: Connection, *conditions: ColumnElement[bool]) -> Recording
         .where(*conditions)
     )
     row = connection.execute(query).mappings().one_or_none()
-    return None if row is None else _recording(row)
-
-
-def _recording(row: Mapping[str, Any] | RowMapping) -> Recording:
+    if row is None:
+        return None
     read = unpack_curves(row["header"], row["attention"], row["localization"], row["presence"])
     return Recording(
         id=str(row["id"]),
         source=row["source"],
         recorded_at=from_us(row["recorded_at_us"]),
-        digest=row["digest"],
         analysis=unpack_document(row["document"], read),
         model_name=row["model_name"],
         model_version=row["model_version"],
-        stored_at=from_us(row["stored_at_us"]),
     )

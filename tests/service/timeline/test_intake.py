@@ -83,9 +83,9 @@ def test_together_is_as_one_after_the_other(timeline: Timeline) -> None:
     assert held(timeline) == reference.events()
     assert timeline.sources()[0].recordings == len(set(ids)) == len(new)
     for recording_id, each in reference.recordings.items():
-        found = timeline.recording(recording_id)
+        found = timeline.find(each.source, each.recorded_at, each.digest)
         assert found is not None
-        assert (found.digest, found.recorded_at) == (each.digest, each.recorded_at)
+        assert found.id == recording_id
         assert found.analysis.events == each.analysis.events
 
 

@@ -1,5 +1,5 @@
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import datetime, timedelta, timezone
 
 import numpy as np
 import pytest
@@ -27,7 +27,7 @@ def test_a_recording_comes_back_as_it_went_in(timeline: Timeline) -> None:
     assert read.source == "kitchen"
     assert read.recorded_at == new.recorded_at
     assert read.recorded_at.utcoffset() == timedelta(0)
-    assert (read.digest, read.model_name, read.model_version) == (new.digest, "tiny", "abc")
+    assert (read.model_name, read.model_version) == ("tiny", "abc")
     curves, expected = read.analysis.curves, new.analysis.curves
     assert replace(read.analysis, curves=expected) == new.analysis
     assert (curves.hop_s, curves.first_s, curves.labels) == (0.016, 0.016, expected.labels)
@@ -35,7 +35,6 @@ def test_a_recording_comes_back_as_it_went_in(timeline: Timeline) -> None:
         rounded = getattr(expected, name).astype(np.float16).astype(np.float32)
         np.testing.assert_array_equal(getattr(curves, name), rounded)
         assert getattr(curves, name).dtype == np.float32
-    assert abs(read.stored_at - datetime.now(UTC)) < timedelta(minutes=1)
 
 
 def test_events_are_on_the_clock(timeline: Timeline) -> None:
