@@ -52,15 +52,15 @@ class Timeline:
         Raises:
             AttLocError: the URL is none of a database we know, or a newer version has written it.
         """
-        timeline = cls(Database(url, pool_size=pool_size, timeout_s=timeout_s))
+        database = Database(url, pool_size=pool_size, timeout_s=timeout_s)
         try:
-            timeline.ping()
+            database.migrate()
         except UnavailableError as error:
             _log.warning("starting without the timeline: %s", error)
         except AttLocError:
-            timeline.close()
+            database.close()
             raise
-        return timeline
+        return cls(database)
 
     def append(self, new: NewRecording) -> str:
         """Store a recording and join its events to its source's; committed when this returns.
@@ -205,11 +205,6 @@ class Timeline:
 
     def _forgetter(self) -> Forgetter:
         return Forgetter(self._database, self._now_us())
-
-    def ping(self) -> None:
-        """Raise `UnavailableError` unless the database answers and its tables are up to date."""
-        with self._database.read() as connection:
-            connection.execute(select(1))
 
     def close(self) -> None:
         """Close the connections; what is being pruned or deleted ends with the batch it is at."""

@@ -352,7 +352,7 @@ def test_a_start_that_fails_for_the_model_closes_the_timeline(tmp_path: Path) ->
     app = create_app(settings, timeline=timeline)
     Server(configuration(app, settings), app.state.service, grace_s=1).run()
     with pytest.raises(UnavailableError, match="closed"):
-        opened[0].ping()
+        opened[0].head("kitchen")
 
 
 def test_a_start_that_fails_for_the_timeline_closes_the_engine(tiny_graph: Path, tmp_path: Path) -> None:

@@ -53,7 +53,6 @@ def uses(timeline: Timeline) -> list[Callable[[], object]]:
         lambda: timeline.delete_recording("01a20494-8c86-7745-af0d-40ca01d60470"),
         lambda: timeline.delete_source("kitchen"),
         lambda: timeline.prune(max_age_days=1, max_size_bytes=1),
-        timeline.ping,
     ]
 
 
@@ -191,11 +190,11 @@ def test_the_service_starts_without_its_database(postgres: PostgresServer) -> No
     try:
         timeline = Timeline.open(url, timeout_s=2)
         with pytest.raises(UnavailableError):
-            timeline.ping()
+            timeline.head("kitchen")
     finally:
         postgres.start()
 
-    timeline.ping()
+    timeline.head("kitchen")
     timeline.append(new_recording(0))
     timeline.close()
 
