@@ -74,7 +74,7 @@ def tag(
 ) -> None:
     """Analyse files with the engine of the service; exit code 1 if any cannot be."""
     from service.api.state import open_tagger
-    from service.engine.observer import Silent
+    from service.engine.observer import Observer
     from service.files import analyse_file, table_of
 
     settings = _settings()
@@ -82,7 +82,7 @@ def tag(
     console, complaints = Console(), Console(stderr=True)
     failed = False
     try:
-        tagger = open_tagger(settings, Silent())
+        tagger = open_tagger(settings, Observer())
     except AttLocError as error:
         _give_up(error)
     with tagger:

@@ -6,6 +6,7 @@ from typing import Literal, get_args
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, ProcessCollector
 from prometheus_client.exposition import choose_encoder
 
+from service.engine.observer import Observer
 from service.engine.observer import Stage as EngineStage
 
 Stage = EngineStage | Literal["read", "store"]
@@ -19,8 +20,8 @@ METHODS = frozenset({"DELETE", "GET", "HEAD", "POST"})
 REAL_TIME_FACTORS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1)
 
 
-class Metrics:
-    """Counts and times of one application. As an `Observer` it listens to the engine."""
+class Metrics(Observer):
+    """Counts and times of one application, those of its engine among them."""
 
     def __init__(self) -> None:
         self.registry = registry = CollectorRegistry()

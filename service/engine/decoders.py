@@ -17,7 +17,7 @@ from service.engine.audio import Limits
 from service.engine.deadline import Deadline, ensure_wanted
 from service.engine.decoder import TICK_S, DecodedRecording, Decoder
 from service.engine.errors import UnavailableError
-from service.engine.observer import Observer, Silent
+from service.engine.observer import Observer
 
 COMMAND = (sys.executable, "-m", "service.engine.decoder_process")
 LONG_S = 60.0  # of audio
@@ -41,7 +41,7 @@ class Decoders:
         self._rate = rate
         self._limits = limits
         self._size = size
-        self._observer = observer or Silent()
+        self._observer = observer or Observer()
         self._command = command
         self._free = threading.Condition()
         self._idle: list[Decoder] = []

@@ -1,13 +1,16 @@
 """What the engine tells about its work, for metrics; the engine itself knows no metrics library."""
 
-from typing import Literal, Protocol
+from typing import Literal
 
 Stage = Literal["decode", "wait", "infer", "stitch"]
 Shed = Literal["overload", "draining", "unhealthy", "deadline", "abandoned"]
 
 
-class Observer(Protocol):
-    """Called from any thread; must be quick and must not raise."""
+class Observer:
+    """Nobody listens to this one; others override what they want to hear.
+
+    Called from any thread: must be quick and must not raise.
+    """
 
     def stage(self, stage: Stage, seconds: float) -> None:
         """One recording spent so long in a stage: `wait` and `infer` are sums over its windows."""
@@ -20,19 +23,3 @@ class Observer(Protocol):
 
     def decoder_replaced(self, reason: str) -> None:
         """A decoder process hung or died, and a new one takes its place."""
-
-
-class Silent:
-    """An observer that nobody listens to."""
-
-    def stage(self, stage: Stage, seconds: float) -> None:
-        """Nothing."""
-
-    def group(self, windows: int, seconds: float) -> None:
-        """Nothing."""
-
-    def shed(self, reason: Shed) -> None:
-        """Nothing."""
-
-    def decoder_replaced(self, reason: str) -> None:
-        """Nothing."""

@@ -23,7 +23,7 @@ from service.engine.bundle import Outputs
 from service.engine.cpus import step_behind
 from service.engine.errors import AbandonedError, DeadlineError, UnavailableError
 from service.engine.job import Job, Task
-from service.engine.observer import Observer, Silent
+from service.engine.observer import Observer
 from service.engine.policy import Policy
 from service.engine.promise import Long, wait_s
 from service.engine.windows import Window
@@ -48,7 +48,7 @@ class Scheduler:
         """
         self.policy = policy
         self.lock = threading.Lock()
-        self._observer = observer or Silent()
+        self._observer = observer or Observer()
         self._work = threading.Condition(self.lock)  # something is queued, or all is over
         self._jobs: set[Job] = set()
         self._fresh: deque[Job] = deque()  # jobs with queued windows, none of theirs run yet

@@ -24,7 +24,7 @@ from service.engine.decoders import Decoders
 from service.engine.errors import AbandonedError, DeadlineError, UnusableAudioError
 from service.engine.events import decode_all
 from service.engine.job import Job
-from service.engine.observer import Observer, Silent
+from service.engine.observer import Observer
 from service.engine.opening import open_recording
 from service.engine.policy import Policy, policy_for
 from service.engine.remarks import remarks_on
@@ -54,7 +54,7 @@ class Tagger:
         self.scheduler = scheduler
         self.limits = limits
         self._decoders = decoders
-        self._observer = observer or Silent()
+        self._observer = observer or Observer()
         self._grid = bundle.card.grid
         self._columns = Columns.of(bundle.card)
 

@@ -32,7 +32,7 @@ from service.engine.errors import (
     UnsupportedAudioError,
     UnusableAudioError,
 )
-from service.engine.observer import Silent
+from service.engine.observer import Observer
 
 Recorder = Callable[..., io.BytesIO]
 
@@ -47,7 +47,7 @@ DEADLY = (sys.executable, "-c", GREETING + "os.read(0, 1); os.kill(os.getpid(), 
 STILLBORN = (sys.executable, "-c", "raise SystemExit(1)")
 
 
-class Replacements(Silent):
+class Replacements(Observer):
     def __init__(self) -> None:
         self.reasons: list[str] = []
 

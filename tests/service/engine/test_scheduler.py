@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from service.engine.bundle import Outputs
 from service.engine.errors import AbandonedError, DeadlineError, UnavailableError
-from service.engine.observer import Shed, Silent
+from service.engine.observer import Observer, Shed
 from service.engine.policy import Policy
 from service.engine.scheduler import Run, Scheduler
 from service.engine.windows import Window
@@ -52,7 +52,7 @@ class GatedModel:
         self._permits.release(groups)
 
 
-class Counts(Silent):
+class Counts(Observer):
     def __init__(self) -> None:
         self.reasons: list[Shed] = []
         self.sizes: list[int] = []

@@ -27,7 +27,7 @@ from service.engine.errors import (
     UnsupportedAudioError,
     UnusableAudioError,
 )
-from service.engine.observer import Shed, Silent, Stage
+from service.engine.observer import Observer, Shed, Stage
 from service.engine.tagger import Tagger, _Timed
 
 Recorder = Callable[..., io.BytesIO]
@@ -205,7 +205,7 @@ def test_the_observer_hears_the_stages_of_every_recording(framewise_graph: Path)
     stages: dict[str, list[float]] = {}
     shed: list[str] = []
 
-    class Listener(Silent):
+    class Listener(Observer):
         def stage(self, stage: Stage, seconds: float) -> None:
             stages.setdefault(stage, []).append(seconds)
 
@@ -230,7 +230,7 @@ def test_a_recording_that_is_given_up_before_its_decoder_answers_is_counted_too(
 ) -> None:
     shed: list[str] = []
 
-    class Listener(Silent):
+    class Listener(Observer):
         def shed(self, reason: Shed) -> None:
             shed.append(reason)
 
@@ -248,7 +248,7 @@ def test_recordings_begun_together_are_run_together(framewise_graph: Path, recor
     groups: list[int] = []
     started, go_on = threading.Event(), threading.Event()
 
-    class Listener(Silent):
+    class Listener(Observer):
         def group(self, windows: int, seconds: float) -> None:
             groups.append(windows)
 
