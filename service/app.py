@@ -27,8 +27,10 @@ from service.api.edge import QUIET, Edge
 from service.api.guard import Guard
 from service.api.hosts import Hosts
 from service.api.keys import KeyRing
-from service.api.state import OpenTagger, Phase, Service, StartError, open_tagger, open_timeline
+from service.api.state import Phase, Service, StartError, open_tagger, open_timeline
 from service.dashboard.router import create_router as dashboard
+from service.engine.observer import Observer
+from service.engine.tagger import Tagger
 from service.settings import Settings, SettingsError
 from service.timeline.store import Timeline
 
@@ -59,14 +61,14 @@ TAGS = [
 def create_app(
     settings: Settings,
     *,
-    tagger: OpenTagger = open_tagger,
+    tagger: Callable[[Settings, Observer], Tagger] = open_tagger,
     timeline: Callable[[Settings], Timeline] = open_timeline,
 ) -> FastAPI:
     """The ASGI application; it is served when its lifespan has begun, and is ready then.
 
     Args:
         settings: what the operator chose.
-        tagger: how the engine is started.
+        tagger: how the engine is started; tests put another in its place.
         timeline: how the timeline is opened.
 
     Raises:

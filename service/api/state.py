@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
-from typing import Protocol
 
 from starlette.requests import HTTPConnection
 
@@ -49,13 +48,6 @@ class Phase(StrEnum):
 
 class StartError(AttLocError):
     """The service cannot start."""
-
-
-class OpenTagger(Protocol):
-    """How the engine is started; tests put another in its place."""
-
-    def __call__(self, settings: Settings, observer: Observer, /) -> Tagger:
-        """Load, check, warm up."""
 
 
 def open_tagger(settings: Settings, observer: Observer) -> Tagger:
@@ -104,8 +96,8 @@ class Service:
         self,
         settings: Settings,
         *,
-        tagger: OpenTagger = open_tagger,
-        timeline: Callable[[Settings], Timeline] = open_timeline,
+        tagger: Callable[[Settings, Observer], Tagger],
+        timeline: Callable[[Settings], Timeline],
     ) -> None:
         self.settings = settings
         self.metrics = Metrics()
