@@ -2,8 +2,8 @@
 
 import asyncio
 from collections import defaultdict
-from types import TracebackType
-from typing import Self
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 
 class Bulletin:
@@ -35,32 +35,27 @@ class Bulletin:
         self.closed = True
         self.post_all()
 
-    def follow(self, source: str) -> "Subscription":
-        """Listen to a source; nothing posted between two waits is missed."""
-        return Subscription(self._waiting, source, closed=self.closed)
+    @contextmanager
+    def follow(self, source: str) -> Iterator["Subscription"]:
+        """Listen to a source while the block runs; nothing posted between two waits is missed."""
+        event = asyncio.Event()
+        if self.closed:
+            event.set()
+        self._waiting[source].add(event)
+        try:
+            yield Subscription(event)
+        finally:
+            others = self._waiting[source]
+            others.discard(event)
+            if not others:
+                del self._waiting[source]
 
 
 class Subscription:
-    """One reader of one source; a context manager."""
+    """One reader of one source."""
 
-    def __init__(self, waiting: dict[str, set[asyncio.Event]], source: str, *, closed: bool) -> None:
-        self._waiting = waiting
-        self._source = source
-        self._event = asyncio.Event()
-        if closed:
-            self._event.set()
-
-    def __enter__(self) -> Self:
-        self._waiting[self._source].add(self._event)
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        others = self._waiting[self._source]
-        others.discard(self._event)
-        if not others:
-            del self._waiting[self._source]
+    def __init__(self, event: asyncio.Event) -> None:
+        self._event = event
 
     async def wait(self, timeout_s: float) -> bool:
         """Until the source is posted, or so many seconds; whether it was."""

@@ -25,7 +25,7 @@ from service.api.schemas import InferenceDocument, InferenceModel, InferenceServ
 from service.api.state import Phase, Service, service_of
 from service.api.tensors import DATATYPE, Asked, read_request, write_answer
 from service.api.upload import Pace, pieces
-from service.api.watch import Watch
+from service.api.watch import watch
 from service.engine.bundle import INPUT, Bundle
 from service.engine.deadline import Deadline
 from service.engine.errors import UnavailableError
@@ -157,7 +157,7 @@ async def infer(request: Request, name: ModelName) -> Response:
     with service.admission.place():
         body = await _received(request, service.pace, json_length)
         deadline = service.deadline()
-        with Watch(request) as gone:
+        with watch(request) as gone:
             asked = await service.reading.run(read_request, body, json_length)
             return await service.analysing.run(_Run(tagger, deadline, gone).answer, asked)
 

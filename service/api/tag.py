@@ -19,7 +19,7 @@ from service.api.schemas import RecordingDocument, Source
 from service.api.spectrogram import spectrogram_of
 from service.api.state import Service, service_of
 from service.api.upload import Upload
-from service.api.watch import Watch
+from service.api.watch import watch
 from service.engine.analysis import Analysis
 from service.engine.deadline import Deadline
 from service.engine.tagger import Tagger
@@ -79,7 +79,7 @@ async def tag(request: Request, query: Annotated[TagQuery, Query()]) -> Response
         arrived = datetime.now(UTC)
         service.metrics.stage("read", time.perf_counter() - begun)
         deadline = service.deadline()
-        with Watch(request) as gone:
+        with watch(request) as gone:
             task = _Task(service, tagger, upload, query, arrived, deadline, gone)
             response = await service.analysing.run(task.answer)
     if query.store:

@@ -2,41 +2,35 @@
 
 import asyncio
 import threading
-from types import TracebackType
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from starlette.requests import Request
 
+MOMENT_S = 0.05
 
-class Watch:
-    """Sets `gone` when the client disconnects while the block runs, or the request is given up.
+
+@contextmanager
+def watch(request: Request) -> Iterator[threading.Event]:
+    """An event that is set when the client disconnects while the block runs, or the request is given up.
 
     Most recordings are done before a client could change its mind: only after a moment does anyone listen.
     """
+    gone, loop = threading.Event(), asyncio.get_running_loop()
+    listeners: list[asyncio.Task[None]] = []
+    timer = loop.call_later(MOMENT_S, lambda: listeners.append(loop.create_task(_listen(request, gone))))
+    try:
+        yield gone
+    except BaseException:
+        gone.set()
+        raise
+    finally:
+        timer.cancel()
+        for listener in listeners:
+            listener.cancel()
 
-    MOMENT_S = 0.05
 
-    def __init__(self, request: Request) -> None:
-        self.gone = threading.Event()
-        self._request = request
-        self._listener: asyncio.Task[None] | None = None
-
-    def __enter__(self) -> threading.Event:
-        self._timer = asyncio.get_running_loop().call_later(self.MOMENT_S, self._start)
-        return self.gone
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if error is not None:
-            self.gone.set()
-        self._timer.cancel()
-        if self._listener is not None:
-            self._listener.cancel()
-
-    def _start(self) -> None:
-        self._listener = asyncio.get_running_loop().create_task(self._listen())
-
-    async def _listen(self) -> None:
-        while (await self._request.receive())["type"] != "http.disconnect":
-            pass
-        self.gone.set()
+async def _listen(request: Request, gone: threading.Event) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+    gone.set()
