@@ -1,7 +1,7 @@
 """Findings to rows of Arrow."""
 
 from collections.abc import Sequence
-from itertools import accumulate
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from service.archive.finding import Finding
 from service.archive.schema import Schema
-from service.engine.analysis import Analysis
+from service.engine.analysis import Analysis, Chunk
 
 _DECIMALS = 4  # of the curves, as POST /tag gives them
 
@@ -30,28 +30,13 @@ def rows_of(findings: Sequence[Finding], schema: Schema) -> pa.Table:
         columns[field.name] = pa.array(
             [None if each is None else _of_recording(each, field.name) for each in analyses], field.type
         )
-    events = [None if each is None else each.events for each in analyses]
-    flat = [event for each in events for event in each or ()]
-    columns["events"] = _lists(
-        events,
-        schema.event_fields,
-        [
-            [event.label for event in flat],
-            [event.onset_s for event in flat],
-            [event.offset_s for event in flat],
-            [event.confidence for event in flat],
-        ],
+    columns["events"] = pa.array(
+        [None if each is None else [asdict(event) for event in each.events] for each in analyses],
+        pa.list_(pa.struct(schema.event_fields)),
     )
-    chunks = [None if each is None else each.chunks for each in analyses]
-    pieces = [chunk for each in chunks for chunk in each or ()]
-    columns["chunks"] = _lists(
-        chunks,
-        schema.chunk_fields,
-        [
-            [chunk.onset_s for chunk in pieces],
-            [chunk.offset_s for chunk in pieces],
-            *([chunk.scores[code] for chunk in pieces] for code in schema.codes),
-        ],
+    columns["chunks"] = pa.array(
+        [None if each is None else [_of_chunk(chunk) for chunk in each.chunks] for each in analyses],
+        pa.list_(pa.struct(schema.chunk_fields)),
     )
     if schema.curves:
         columns |= _curves(analyses, schema)
@@ -68,18 +53,9 @@ def _of_recording(analysis: Analysis, column: str) -> Any:
     return getattr(analysis, column)
 
 
-def _lists(
-    rows: Sequence[Sequence[Any] | None], fields: Sequence[pa.Field], columns: Sequence[Sequence[Any]]
-) -> pa.ListArray:
-    """A list of structs for each row, null where it has none; the columns hold all rows' values in turn."""
-    lengths = [0 if row is None else len(row) for row in rows]
-    structs = pa.StructArray.from_arrays(
-        [pa.array(values, field.type) for values, field in zip(columns, fields, strict=True)],
-        fields=list(fields),
-    )
-    offsets = pa.array([0, *accumulate(lengths)], pa.int32())
-    missing = pa.array([row is None for row in rows], pa.bool_())
-    return pa.ListArray.from_arrays(offsets, structs, pa.list_(structs.type), mask=missing)
+def _of_chunk(chunk: Chunk) -> dict[str, float]:
+    scores = {f"score_{code}": score for code, score in chunk.scores.items()}
+    return {"onset_s": chunk.onset_s, "offset_s": chunk.offset_s, **scores}
 
 
 def _curves(analyses: Sequence[Analysis | None], schema: Schema) -> dict[str, pa.Array]:
@@ -98,11 +74,6 @@ def _curves(analyses: Sequence[Analysis | None], schema: Schema) -> dict[str, pa
 
 
 def _points(curves: Sequence[NDArray[np.float32] | None]) -> pa.ListArray:
-    lengths = [0 if curve is None else len(curve) for curve in curves]
-    present = [curve for curve in curves if curve is not None]
-    values = np.concatenate(present) if present else np.empty(0, np.float32)
-    offsets = pa.array([0, *accumulate(lengths)], pa.int32())
-    missing = pa.array([curve is None for curve in curves], pa.bool_())
-    return pa.ListArray.from_arrays(
-        offsets, pa.array(np.round(values, _DECIMALS), pa.float32()), mask=missing
+    return pa.array(
+        [None if curve is None else np.round(curve, _DECIMALS) for curve in curves], pa.list_(pa.float32())
     )
