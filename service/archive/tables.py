@@ -56,7 +56,10 @@ def nest(tables: Mapping[str, pa.Table], schema: Schema) -> pa.Table:
         columns[name] = pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), structs)
     if schema.curves:
         columns |= {field.name: tables["curves"][field.name] for field in schema.curve_fields}
-    return pa.concat_tables([_completed(columns, schema), _completed(dict(_columns(failures)), schema)])
+    # Where one of the two lacks a column, it is null.
+    return pa.concat_tables(
+        [schema.findings.empty_table(), pa.table(columns), failures], promote_options="default"
+    )
 
 
 def _curves(findings: pa.Table, order: Sequence[int], wanted: pa.Schema) -> Iterator[pa.Table]:
@@ -81,19 +84,3 @@ def _whole(column: pa.ChunkedArray) -> pa.Array:
     """One array: which pages a file gets must not depend on how its rows came together."""
     whole = column.combine_chunks()
     return pa.concat_arrays(whole.chunks) if isinstance(whole, pa.ChunkedArray) else whole
-
-
-def _columns(table: pa.Table) -> Iterator[tuple[str, pa.ChunkedArray]]:
-    yield from zip(table.column_names, table.columns, strict=True)
-
-
-def _completed(columns: Mapping[str, Any], schema: Schema) -> pa.Table:
-    """A table of findings; columns that are not given are null."""
-    rows = len(columns["recording"])
-    return pa.table(
-        [
-            columns[field.name] if field.name in columns else pa.nulls(rows, field.type)
-            for field in schema.findings
-        ],
-        schema=schema.findings,
-    )

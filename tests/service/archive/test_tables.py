@@ -74,6 +74,7 @@ def test_flat_and_back(each: list[Finding], curves: bool, group: int) -> None:
         for name, parts in pieces.items()
     }
     back = nest(flat, schema)
+    assert back.schema.equals(schema.findings, check_metadata=True)
     ours = {row["recording"]: row for row in rows.to_pylist()}
     assert {row["recording"]: row for row in back.to_pylist()} == ours
     assert flat["recordings"]["recording"].to_pylist() == sorted(
