@@ -13,7 +13,7 @@ from service.archive.entry import Task
 from service.archive.errors import ArchiveError
 from service.archive.examine import Examiner
 from service.archive.identity import Identity
-from service.archive.pool import Pool
+from service.archive.pool import findings_of
 from service.engine.audio import Limits
 from service.engine.bundle import Device
 from service.engine.tagger import Tagger
@@ -94,4 +94,4 @@ class LocalEngine:
     def run(self, tasks: Iterator[Task], identity: Identity) -> Generator[tuple[int, pa.Table], None, None]:
         """See `Engine`."""
         examiner = Examiner(self._opened, Contents(self._options.limits.max_bytes))
-        return Pool(examiner, identity.schema).run(tasks)
+        return findings_of(examiner, identity.schema, tasks)

@@ -25,49 +25,44 @@ _MAX_THREADS = 256
 _BYTES_A_THREAD = 64 << 20
 
 
-class Pool:
-    """Threads that read and write while the engine's workers run the graph."""
+def findings_of(
+    examiner: Examiner, schema: Schema, tasks: Iterator[Task]
+) -> Generator[tuple[int, pa.Table], None, None]:
+    """Findings of one partition each, in any order; takes a task only when a thread is free for it.
 
-    def __init__(self, examiner: Examiner, schema: Schema) -> None:
-        self._examiner = examiner
-        self._schema = schema
-        policy = examiner.tagger.scheduler.policy
-        # Short recordings have one window each: as many as are being run, and as many groups that are ready.
-        self._threads = min(_MAX_THREADS, 4 * policy.workers * policy.sizes[-1])
-        self._max_bytes = policy.workers * _BYTES_A_THREAD
+    Threads read and write while the engine's workers run the graph.
 
-    def run(self, tasks: Iterator[Task]) -> Generator[tuple[int, pa.Table], None, None]:
-        """Findings of one partition each, in any order; takes a task only when a thread is free for it.
-
-        Raises:
-            ArchiveError: the engine gave out.
-        """
-        with _Flight(self._examiner, self._threads, self._max_bytes) as flight:
-            batches: dict[int, list[Finding]] = defaultdict(list)
-            held, begun = 0, time.monotonic()
-            while True:
-                flight.fill(tasks)
-                under_way = len(flight)
-                for task, finding in flight.land():
-                    batches[task.partition].append(finding)
-                    held += 1
-                if held and (not len(flight) or held >= _BATCH or time.monotonic() - begun > _BATCH_S):
-                    for partition, findings in batches.items():
-                        yield partition, rows_of(findings, self._schema)
-                    batches.clear()
-                    held, begun = 0, time.monotonic()
-                if not under_way:
-                    return
+    Raises:
+        ArchiveError: the engine gave out.
+    """
+    with _Flight(examiner) as flight:
+        batches: dict[int, list[Finding]] = defaultdict(list)
+        held, begun = 0, time.monotonic()
+        while True:
+            flight.fill(tasks)
+            under_way = len(flight)
+            for task, finding in flight.land():
+                batches[task.partition].append(finding)
+                held += 1
+            if held and (not len(flight) or held >= _BATCH or time.monotonic() - begun > _BATCH_S):
+                for partition, findings in batches.items():
+                    yield partition, rows_of(findings, schema)
+                batches.clear()
+                held, begun = 0, time.monotonic()
+            if not under_way:
+                return
 
 
 class _Flight:
     """Tasks under way in threads; whoever leaves it early abandons them."""
 
-    def __init__(self, examiner: Examiner, threads: int, max_bytes: int) -> None:
+    def __init__(self, examiner: Examiner) -> None:
+        policy = examiner.tagger.scheduler.policy
         self._examiner = examiner
-        self._threads = threads
-        self._max_bytes = max_bytes
-        self._executor = ThreadPoolExecutor(threads, "archive")
+        # Short recordings have one window each: as many as are being run, and as many groups that are ready.
+        self._threads = min(_MAX_THREADS, 4 * policy.workers * policy.sizes[-1])
+        self._max_bytes = policy.workers * _BYTES_A_THREAD
+        self._executor = ThreadPoolExecutor(self._threads, "archive")
         self._bursts: dict[Future[list[Finding]], list[Task]] = {}
         self._recordings = self._bytes = 0
         self._done: SimpleQueue[Future[list[Finding]]] = SimpleQueue()
