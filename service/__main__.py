@@ -134,24 +134,24 @@ def archive(
     settings = _settings()
     logging.basicConfig(level=logging.WARNING)
     try:
-        from service.archive.command import Request, tag_archive
+        from service.archive.command import tag_archive
     except ImportError as error:
         typer.echo(f"attloc: {error.name} is not installed: pip install '.[archive]'", err=True)
         raise typer.Exit(2) from None
-    request = Request(
-        out=out,
-        inputs=inputs or [],
-        lists=lists or [],
-        match=match or [],
-        curves=curves,
-        checksum=checksum,
-        partitions=partitions,
-        checkpoint_s=checkpoint,
-        ray=ray,
-        quiet=quiet,
-    )
     try:
-        tag_archive(request, settings)
+        tag_archive(
+            settings,
+            out=out,
+            inputs=inputs or [],
+            lists=lists or [],
+            match=match or [],
+            curves=curves,
+            checksum=checksum,
+            partitions=partitions,
+            checkpoint_s=checkpoint,
+            ray=ray,
+            quiet=quiet,
+        )
     except AttLocError as error:
         _give_up(error)
     except KeyboardInterrupt:

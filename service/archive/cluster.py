@@ -5,7 +5,7 @@ import logging
 import os
 import tempfile
 from collections.abc import Generator, Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
@@ -139,7 +139,7 @@ class RayEngine:
         return {"num_cpus": self._cpus, **gpus}
 
     def _model(self) -> _Model:
-        return _Model(self._options.model.read_bytes(), self._options.with_workers(self._cpus))
+        return _Model(self._options.model.read_bytes(), replace(self._options, workers=self._cpus))
 
 
 class Worker:
@@ -168,7 +168,7 @@ def _open(model: _Model) -> LocalEngine:
     with tempfile.NamedTemporaryFile(suffix=".onnx") as file:
         file.write(model.content)
         file.flush()
-        return LocalEngine(model.options.with_model(Path(file.name))).__enter__()
+        return LocalEngine(replace(model.options, model=Path(file.name))).__enter__()
 
 
 def _identity(model: _Model, curves: bool, partitions: int) -> Identity:

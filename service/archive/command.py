@@ -1,7 +1,6 @@
 """`python -m service archive`: the settings and the arguments to a run, and what is told at its end."""
 
 import signal
-from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
@@ -22,30 +21,24 @@ _MAX_STALL_S = 60.0
 _MAX_DECODE_S = 900.0
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
-    """The arguments; see `list_recordings` and `Order`.
-
-    Attributes:
-        out: as it was typed: the archive's folder.
-        ray: address of a cluster; None tags in this process.
-        quiet: show no progress.
-    """
-
-    out: str
-    inputs: list[str]
-    lists: list[str]
-    match: list[str]
-    curves: bool = False
-    checksum: bool = False
-    partitions: int | None = None
-    checkpoint_s: float = 5.0
-    ray: str | None = None
-    quiet: bool = False
-
-
-def tag_archive(request: Request, settings: Settings) -> Summary:
+def tag_archive(
+    settings: Settings,
+    *,
+    out: str,
+    inputs: list[str],
+    lists: list[str],
+    match: list[str],
+    curves: bool,
+    checksum: bool,
+    partitions: int | None,
+    checkpoint_s: float,
+    ray: str | None,
+    quiet: bool,
+) -> None:
     """Run it, show how far it is, tell what came of it.
+
+    `out` is the archive's folder as it was typed, `ray` the address of a cluster (None tags in this
+    process), `quiet` shows no progress; the others are those of `list_recordings` and `Order`.
 
     Raises:
         ArchiveError: `out` is no folder of this machine, or an input lies in it; see also `archive` and
@@ -53,11 +46,11 @@ def tag_archive(request: Request, settings: Settings) -> Summary:
         SettingsError: there is no such file as its model.
         BundleError: the model cannot be used.
     """
-    out = _folder(request.out, request.inputs)
+    folder = _folder(out, inputs)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # what is done so far is saved then
     prefer_throughput()
     console = Console(stderr=True)
-    entries = list_recordings(request.inputs, request.lists, match=request.match, without=out)
+    entries = list_recordings(inputs, lists, match=match, without=folder)
     options = EngineOptions(
         settings.model_file(),
         settings.device,
@@ -69,12 +62,11 @@ def tag_archive(request: Request, settings: Settings) -> Summary:
             max_decode_s=_MAX_DECODE_S,
         ),
     )
-    order = Order(out, request.curves, request.checksum, request.partitions, request.checkpoint_s)
-    engine = LocalEngine(options) if request.ray is None else RayEngine(request.ray, options)
-    with engine, Watch(console, quiet=request.quiet) as watch:
+    order = Order(folder, curves, checksum, partitions, checkpoint_s)
+    engine = LocalEngine(options) if ray is None else RayEngine(ray, options)
+    with engine, Watch(console, quiet=quiet) as watch:
         summary = archive(order, entries, engine, watch)
     _tell(summary, order, console)
-    return summary
 
 
 def _folder(out: str, inputs: list[str]) -> Path:

@@ -1,7 +1,7 @@
 """The engine that an archive is tagged with, here or elsewhere."""
 
 from collections.abc import Generator, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
@@ -29,14 +29,6 @@ class EngineOptions:
     device: Device = "auto"
     workers: int | None = None
     limits: Limits = field(default_factory=Limits)
-
-    def with_workers(self, workers: int) -> "EngineOptions":
-        """The same with so many threads."""
-        return replace(self, workers=workers)
-
-    def with_model(self, model: Path) -> "EngineOptions":
-        """The same with another file."""
-        return replace(self, model=model)
 
 
 class Engine(Protocol):
