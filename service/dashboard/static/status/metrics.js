@@ -1,7 +1,7 @@
 /**
  * Prometheus text, as far as this page reads it.
  *
- * @typedef {{name: string, labels: Record<string, string>, value: number}} Sample
+ * @typedef {{name: string, value: number}} Sample
  */
 
 /** @param {string} text @returns {Sample[]} */
@@ -9,18 +9,13 @@ export function parse(text) {
   /** @type {Sample[]} */
   const samples = [];
   for (const line of text.split("\n")) {
-    const match = /^([A-Za-z_:][\w:]*)(?:\{(.*)\})?\s+(\S+)/.exec(line);
-    if (!match || line.startsWith("#")) continue;
-    /** @type {Record<string, string>} */
-    const labels = {};
-    for (const [, name, value] of (match[2] ?? "").matchAll(/(\w+)="((?:[^"\\]|\\.)*)"/g)) labels[name] = value;
-    samples.push({ name: match[1], labels, value: Number(match[3].replace("+Inf", "Infinity")) });
+    const match = /^([A-Za-z_:][\w:]*)(?:\{.*\})?\s+(\S+)/.exec(line);
+    if (match) samples.push({ name: match[1], value: Number(match[2].replace("+Inf", "Infinity")) });
   }
   return samples;
 }
 
-/** Sum over the samples of a name, or nothing where there is none. @param {Sample[]} samples @param {string} name @param {Record<string, string>} [labels] */
-export function total(samples, name, labels = {}) {
-  const found = samples.filter((sample) => sample.name === name && Object.entries(labels).every(([key, value]) => sample.labels[key] === value));
-  return found.length === 0 ? null : found.reduce((sum, sample) => sum + sample.value, 0);
+/** Sum over the samples of a name, whatever their labels. @param {Sample[]} samples @param {string} name */
+export function total(samples, name) {
+  return samples.filter((sample) => sample.name === name).reduce((sum, sample) => sum + sample.value, 0);
 }

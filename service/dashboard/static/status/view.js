@@ -78,7 +78,7 @@ class Readings {
     const provider = { name: "Provider", value: model.device === "cuda" ? "GPU" : "CPU", note: model.provider };
     // A proxy before several replicas tells no counts: each has its own.
     if (samples === null) return [{ name: "State", value: ready, note: "No counts are told here", state }, provider];
-    const number = (/** @type {string} */ name, /** @type {Record<string, string>} */ labels = {}) => total(samples, name, labels) ?? 0;
+    const number = (/** @type {string} */ name) => total(samples, name);
     const now = { at: Date.now(), requests: number("attloc_http_requests_total"), audio: number("attloc_audio_seconds_total") };
     const before = this.#before ?? now;
     this.#before = now;
