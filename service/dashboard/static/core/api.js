@@ -36,13 +36,11 @@ export class Api {
   // Relative to the page, so that it works behind a proxy that serves it below a path.
   #base = new URL(".", document.baseURI);
 
-  /** @param {string} path @param {Record<string, string | number | (string | number)[] | null | undefined>} [params] */
+  /** @param {string} path @param {Record<string, string | number | null | undefined>} [params] */
   url(path, params = {}) {
     const url = new URL(path, this.#base);
     for (const [name, value] of Object.entries(params)) {
-      for (const each of Array.isArray(value) ? value : [value]) {
-        if (each !== null && each !== undefined && each !== "") url.searchParams.append(name, String(each));
-      }
+      if (value !== null && value !== undefined && value !== "") url.searchParams.append(name, String(value));
     }
     return url;
   }
@@ -68,13 +66,13 @@ export class Api {
         throw ApiError.unreachable();
       }
       if (await soon(answer)) continue;
-      if (!(await this.#mayRetry(answer.status, sent))) return answer;
+      if (!(await this.mayRetry(answer.status, sent))) return answer;
     }
   }
 
   /**
    * @param {string} path
-   * @param {Record<string, string | number | (string | number)[] | null | undefined>} [params]
+   * @param {Record<string, string | number | null | undefined>} [params]
    * @param {RequestInit} [init]
    * @returns {Promise<any>} the JSON document
    * @throws {ApiError}
@@ -90,15 +88,10 @@ export class Api {
    *
    * @param {number} status @param {string | null} sent
    */
-  async #mayRetry(status, sent) {
+  async mayRetry(status, sent) {
     if (status !== 401 && !(status === 403 && sent)) return false;
     if (this.keys.key !== sent) return true;
     return this.keys.ask(sent ? "The service does not know this key. Enter another." : "This service answers only to those who hold a key.");
-  }
-
-  /** As `#mayRetry`, for requests that do not go through `fetch`. @param {number} status @param {string | null} sent */
-  mayRetry(status, sent) {
-    return this.#mayRetry(status, sent);
   }
 }
 

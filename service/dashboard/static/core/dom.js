@@ -50,11 +50,11 @@ export function swatch(colour) {
   return mark;
 }
 
-/** @param {number} ms @returns {<F extends (...args: any[]) => void>(f: F) => (...args: Parameters<F>) => void} */
-export function debounced(ms) {
+/** Calls `f` once nobody has asked for it for so long. @param {number} ms @param {() => void} f @returns {() => void} */
+export function debounced(ms, f) {
   let timer = 0;
-  return (f) => (...args) => {
+  return () => {
     clearTimeout(timer);
-    timer = window.setTimeout(() => f(...args), ms);
+    timer = window.setTimeout(f, ms);
   };
 }

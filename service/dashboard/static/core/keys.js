@@ -20,10 +20,6 @@ export class Keys {
     return this.key ? { Authorization: `Bearer ${this.key}` } : {};
   }
 
-  forget() {
-    session.removeItem(SLOT);
-  }
-
   /**
    * Ask; requests refused at the same time share one question.
    *

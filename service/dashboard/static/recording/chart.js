@@ -1,8 +1,7 @@
 /**
  * The figure on the page: drawing, zooming, and the cursor that all rows share.
  *
- * Tells `range` ([since, until] in seconds) when a drag zooms, `cursor` (seconds or null) as it moves and
- * `pick` (an event) on a click.
+ * Tells `range` ([since, until] in seconds) when a drag zooms and `cursor` (seconds or null) as it moves.
  *
  * @typedef {import("./figure.js").Scene} Scene
  */

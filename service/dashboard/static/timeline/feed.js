@@ -29,7 +29,6 @@ export class Feed extends EventTarget {
   /** Where there are more events than are kept, they are kept from here on, ms. @type {number | null} */
   cutAt = null;
   #cursor = "";
-  #etag = "";
   #stop = new AbortController();
 
   /** @param {import("../core/api.js").Api} api @param {string} source */
@@ -153,17 +152,17 @@ export class Feed extends EventTarget {
   async #poll(since, reason, signal) {
     if (reason.status === 401 || reason.status === 403) throw reason;
     const end = Date.now() + 60000;
-    this.#etag = "";
+    let etag = "";
     while (!signal.aborted && Date.now() < end) {
       const url = this.api.url("localize", { source: this.source, since: iso(since), after: this.#cursor, limit: PAGE });
       /** @type {Record<string, string>} */
-      const headers = this.#etag ? { "If-None-Match": this.#etag } : {};
+      const headers = etag ? { "If-None-Match": etag } : {};
       const answer = await this.api.fetch(url, { signal, headers, cache: "no-store" });
       if (answer.ok) {
         /** @type {Page} */
         const page = await answer.json();
         const moved = page.cursor !== undefined && page.cursor !== this.#cursor;
-        this.#etag = moved ? "" : answer.headers.get("ETag") ?? "";
+        etag = moved ? "" : answer.headers.get("ETag") ?? "";
         this.#cursor = page.cursor ?? this.#cursor;
         apply(this.events, page);
         this.#become("polling");

@@ -77,7 +77,7 @@ class TimelineView {
     this.covered = "";
     /** @type {unknown} why there is no chart */
     this.undrawn = null;
-    this.reopen = debounced(250)(() => this.open());
+    this.reopen = debounced(250, () => this.open());
     this.redraw = () => this.draw();
     put(host, h("div", { class: "view timeline" },
       h("div", { class: "head" }, h("div", {}, this.toolbar.source, this.title), this.toolbar.controls),
