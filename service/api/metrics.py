@@ -32,7 +32,7 @@ class Metrics(Observer):
         self._latency = Histogram(
             "attloc_http_request_seconds",
             "From the first byte of a request to the last of its answer.",
-            ["method", "route"],
+            ["method", "route", "status"],  # a refusal takes no time, and would hide what an answer takes
             registry=registry,
             buckets=LATENCIES_S,
         )
@@ -78,8 +78,9 @@ class Metrics(Observer):
     def request(self, method: str, route: str, status: int, seconds: float) -> None:
         """A request has been answered; `route` is its template, never its path."""
         method = method if method in METHODS else "other"
-        self._requests.labels(method, route, str(status)).inc()
-        self._latency.labels(method, route).observe(seconds)
+        labels = (method, route, str(status))
+        self._requests.labels(*labels).inc()
+        self._latency.labels(*labels).observe(seconds)
 
     def analysed(self, duration_s: float, seconds: float) -> None:
         """A recording of `duration_s` took so many seconds."""

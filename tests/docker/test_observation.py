@@ -149,6 +149,12 @@ def test_every_metric_exists(root: Path, dashboard: dict[str, Any], metric_names
     assert used <= metric_names
 
 
+def test_the_latencies_shown_are_those_of_answers(root: Path, dashboard: dict[str, Any]) -> None:
+    asked = [each for each in expressions(dashboard, root) if "attloc_http_request_seconds" in each]
+    assert asked
+    assert all('status="200"' in each for each in asked), "fast refusals would pull them down"
+
+
 def test_the_autoscaler_asks_for_a_metric_that_exists(root: Path, metric_names: set[str]) -> None:
     for path in ("base", "overlays/gpu"):
         autoscaler = yaml.safe_load((root / f"docker/kubernetes/{path}/autoscaler.yaml").read_text())

@@ -50,6 +50,13 @@ def test_methods_that_no_route_takes_are_counted_as_one(client: httpx.Client) ->
     assert "PROPFIND" not in text
 
 
+def test_the_time_of_a_refusal_is_told_from_that_of_an_answer(client: httpx.Client) -> None:
+    for query, status in (("", 200), ("?limit=x", 422)):
+        assert client.get(f"/localize{query}").status_code == status
+        timed = f'attloc_http_request_seconds_count{{method="GET",route="/localize",status="{status}"}}'
+        assert timed in client.get("/metrics").text
+
+
 async def serve(app: Edge, **headers: str) -> list[Message]:
     sent: list[Message] = []
     scope: Scope = {
