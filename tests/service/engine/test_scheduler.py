@@ -251,12 +251,13 @@ def test_a_group_between_two_sizes_is_padded(model: GatedModel, start: Start) ->
 
 
 def test_a_worker_lingers_for_a_full_group(model: GatedModel, start: Start) -> None:
-    scheduler = start(sizes=(1, 2), linger_s=PATIENCE_S)
+    scheduler = start(sizes=(1, 2), linger_s=100 * PATIENCE_S)
     job = scheduler.admit(8)
     first = scheduler.submit(job, window(1))
     until(lambda: scheduler.depth == 0)
     assert model.groups == []
     second = scheduler.submit(job, window(2))
+    model.entered()  # at once, not when the time is up
     model.permit()
     scheduler.wait(job, first)
     scheduler.wait(job, second)
