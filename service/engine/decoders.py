@@ -16,7 +16,7 @@ from typing import BinaryIO
 from service.engine.audio import Limits
 from service.engine.deadline import Deadline, ensure_wanted
 from service.engine.decoder import TICK_S, DecodedRecording, Decoder
-from service.engine.errors import UnavailableError
+from service.engine.errors import DeadlineError, UnavailableError
 from service.engine.observer import Observer
 
 COMMAND = (sys.executable, "-m", "service.engine.decoder_process")
@@ -72,8 +72,8 @@ class Decoders:
 
         Raises:
             AudioError: what is wrong with it; a decoder that hangs or dies on it included.
-            UnavailableError: every decoder is busy for too long, none can be started, or there is no room for
-                a copy of what is no real file.
+            UnavailableError: none can be started, there is no room for a copy of what is no real file, or,
+                where there is no deadline, every decoder is busy for too long.
             DeadlineError: the deadline passed.
             AbandonedError: `cancelled` was set.
         """
@@ -128,7 +128,7 @@ class Decoders:
         self._long += 1
         return True
 
-    def _await_long(self, until: float, cancelled: threading.Event | None) -> None:
+    def _await_long(self, until: float | None, cancelled: threading.Event | None) -> None:
         with self._free:
             for _ in self._patience(until, cancelled):
                 if self._count_long():
@@ -139,7 +139,7 @@ class Decoders:
             self._long -= 1
             self._free.notify_all()
 
-    def _take(self, until: float, cancelled: threading.Event | None) -> Decoder:
+    def _take(self, until: float | None, cancelled: threading.Event | None) -> Decoder:
         with self._free:
             for _ in self._patience(until, cancelled):
                 self._bury()
@@ -152,19 +152,23 @@ class Decoders:
                     return decoder
         raise AssertionError("patience ends by raising")
 
-    def _patience(self, until: float, cancelled: threading.Event | None) -> Iterator[None]:
+    def _patience(self, until: float | None, cancelled: threading.Event | None) -> Iterator[None]:
         """Every time that something may have become free; holds the lock in between.
 
         Raises:
-            UnavailableError: nothing became free in time, or the pool was closed.
+            DeadlineError: nothing became free until then.
+            UnavailableError: nor for long, where there is no deadline; or the pool was closed.
             AbandonedError: `cancelled` was set.
         """
+        over = time.monotonic() + _WAIT_S if until is None else until
         while True:
             if self._closed:
                 raise UnavailableError("the service is shutting down")
             ensure_wanted(None, cancelled)
             yield
-            left_s = until - time.monotonic()
+            left_s = over - time.monotonic()
+            if left_s <= 0 and until is not None:
+                raise DeadlineError(f"all {self._size} decoders were busy until the deadline")
             if left_s <= 0:
                 self._observer.shed("overload")
                 raise UnavailableError(f"all {self._size} decoders are busy")
@@ -204,8 +208,8 @@ class Decoders:
         decoder.end()
 
 
-def _until(deadline: Deadline | None, duration_s: float = 0.0) -> float:
-    return time.monotonic() + _WAIT_S if deadline is None else deadline.at(duration_s)
+def _until(deadline: Deadline | None, duration_s: float) -> float | None:
+    return None if deadline is None else deadline.at(duration_s)
 
 
 @contextlib.contextmanager

@@ -19,6 +19,7 @@ import pytest
 import soundfile
 from numpy.typing import NDArray
 
+from service.engine import decoders as module
 from service.engine.audio import Limits
 from service.engine.deadline import Deadline
 from service.engine.decoders import Decoders
@@ -320,7 +321,7 @@ def test_who_waits_for_a_decoder_waits_no_longer_than_the_deadline(recorded: Rec
     file = recorded(noise(RATE), kind="FLAC")
     with decoders.opened(file):
         with (
-            pytest.raises(UnavailableError, match="all 1 decoders are busy"),
+            pytest.raises(DeadlineError, match="all 1 decoders were busy until the deadline"),
             decoders.opened(file, within(0.05)),
         ):
             pass
@@ -329,6 +330,17 @@ def test_who_waits_for_a_decoder_waits_no_longer_than_the_deadline(recorded: Rec
         other.start()
     other.join()
     assert waiting == [RATE]
+    decoders.close()
+
+
+def test_who_has_no_deadline_is_told_to_come_back(
+    recorded: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_WAIT_S", 0.05)
+    decoders = Decoders(RATE, Limits(), size=1)
+    file = recorded(noise(RATE), kind="FLAC")
+    with decoders.opened(file), pytest.raises(UnavailableError, match="all 1 decoders are busy"):
+        read(decoders, file)
     decoders.close()
 
 

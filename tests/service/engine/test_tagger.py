@@ -244,6 +244,27 @@ def test_a_recording_that_is_given_up_before_its_decoder_answers_is_counted_too(
     assert shed == [reason]
 
 
+def test_a_recording_that_waits_for_a_decoder_until_its_deadline_is_counted_once(
+    framewise_graph: Path, recorded: Recorder
+) -> None:
+    shed: list[str] = []
+
+    class Listener(Observer):
+        def shed(self, reason: Shed) -> None:
+            shed.append(reason)
+
+    file = recorded(noise(16_000), kind="FLAC")
+    with (
+        Tagger.open(framewise_graph, device="cpu", workers=1, observer=Listener()) as tagger,
+        tagger.opened(file),
+        tagger.opened(file),
+        tagger.opened(file),
+        pytest.raises(DeadlineError, match="all 3 decoders were busy"),
+    ):
+        tagger.analyse(file, deadline=Deadline(time.monotonic(), 0.05))
+    assert shed == ["deadline"]
+
+
 def test_recordings_begun_together_are_run_together(framewise_graph: Path, recorded: Recorder) -> None:
     groups: list[int] = []
     started, go_on = threading.Event(), threading.Event()
