@@ -140,7 +140,7 @@ async def pieces(request: Request, pace: Pace) -> AsyncIterator[bytes]:
                 return
             received += len(data)
             if received > pace.max_bytes:
-                raise BodyTooLargeError(f"the body is longer than the {pace.max_bytes} bytes allowed")
+                raise BodyTooLargeError(f"{received} bytes have come, allowed are {pace.max_bytes}")
             if data:
                 yield data
     except TimeoutError as error:

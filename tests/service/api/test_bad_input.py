@@ -207,6 +207,8 @@ def test_chunked_bodies_are_counted_too(strict: Running) -> None:
         answer = client.post("/tag", content=pieces(), headers=AUDIO)
     assert answer.status_code == 413
     assert answer.json()["type"] == "urn:attloc:problem:body-too-large"
+    come, _, limit = answer.json()["detail"].partition(" bytes have come, allowed are ")
+    assert int(come) > int(limit) == 200_000
 
 
 def test_a_client_that_is_refused_while_it_sends_still_reads_why(strict: Running) -> None:
