@@ -95,7 +95,10 @@ class Bundle:
             raise BundleError(f"{path} carries no {METADATA_KEY!r} metadata: not a graph for this service")
         bundle = cls(session, ModelCard.from_json(document), path, content)
         if device == "cuda" and bundle.provider != CUDA:
-            raise BundleError(f"asked for cuda, but ONNX Runtime fell back to {session.get_providers()}")
+            raise BundleError(
+                f"asked for cuda, but ONNX Runtime fell back to {session.get_providers()}: "
+                "check the driver (`nvidia-smi`) and the CUDA and cuDNN libraries"
+            )
         return bundle
 
     @property

@@ -108,6 +108,7 @@ class Runtime:
     def __init__(self, *, works: bool) -> None:
         self._works = works
         self.asked: list[Any] = []
+        self.options: Any = None
         self.preloaded = False
 
     def __getattr__(self, name: str) -> Any:
@@ -120,7 +121,7 @@ class Runtime:
         self.preloaded = True
 
     def InferenceSession(self, content: bytes, options: Any, providers: list[Any]) -> Any:  # noqa: N802
-        self.asked = providers
+        self.asked, self.options = providers, options
         session = load_runtime().InferenceSession(content, options, providers=[CPU])
         works = self._works
 
@@ -139,9 +140,19 @@ def test_a_silent_fall_back_to_the_cpu_is_no_cuda(
 ) -> None:
     runtime = Runtime(works=False)
     monkeypatch.setattr(module, "load_runtime", lambda: runtime)
-    with pytest.raises(BundleError, match=r"asked for cuda, but ONNX Runtime fell back to \['CPU"):
+    with pytest.raises(BundleError, match=r"asked for cuda, .* fell back to \['CPU.*nvidia-smi"):
         Bundle.load(framewise_graph, device="cuda")
     assert Bundle.load(framewise_graph, device="auto").provider == CPU
+
+
+def test_a_window_is_run_by_one_thread_that_sleeps_when_it_has_nothing_to_do(
+    framewise_graph: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runtime = Runtime(works=False)
+    monkeypatch.setattr(module, "load_runtime", lambda: runtime)
+    Bundle.load(framewise_graph, device="cpu")
+    assert runtime.options.intra_op_num_threads == 1
+    assert runtime.options.get_session_config_entry("session.intra_op.allow_spinning") == "0"
 
 
 @pytest.fixture
