@@ -19,6 +19,8 @@ import numpy as np
 import pytest
 import soundfile
 
+from service.api.keys import digest_of
+from service.api.logs import FIELDS
 from service.api.problems import MEDIA_TYPE
 from service.api.state import Phase, StartError, open_tagger, open_timeline
 from service.app import create_app
@@ -239,12 +241,12 @@ def environment(model: Path, data_dir: Path, **settings: str) -> dict[str, str]:
 
 
 @contextmanager
-def process_of(model: Path, data_dir: Path) -> Iterator[tuple[int, list[dict[str, Any]]]]:
+def process_of(model: Path, data_dir: Path, **settings: str) -> Iterator[tuple[int, list[dict[str, Any]]]]:
     """A service in a process of its own: its port and, once it has left with 0 on SIGTERM, what it logged."""
     logged: list[dict[str, Any]] = []
     with subprocess.Popen(
         [sys.executable, "-m", "service"],
-        env=environment(model, data_dir, ATTLOC_LOG_FORMAT="json"),
+        env=environment(model, data_dir, ATTLOC_LOG_FORMAT="json", **settings),
         stderr=subprocess.PIPE,
         text=True,
     ) as process:
@@ -263,6 +265,47 @@ def test_the_process_serves_and_leaves_with_0_on_sigterm(tiny_graph: Path, tmp_p
     assert requests[0]["request_id"] == answer.headers["x-request-id"]
     assert requests[0]["route"] == "/tag"
     assert rest[-1]["message"] == "closed"
+
+
+@pytest.mark.parametrize("level", ["info", "debug"])
+def test_neither_audio_nor_key_nor_file_name_is_logged(tiny_graph: Path, tmp_path: Path, level: str) -> None:
+    key, keys = "attloc_of_alice", tmp_path / "keys"
+    keys.write_text(f"alice:{digest_of(key)}\n")
+    settings = {"ATTLOC_API_KEYS_FILE": str(keys), "ATTLOC_LOG_LEVEL": level}
+    with process_of(tiny_graph, tmp_path, **settings) as (port, rest):
+        for content, status in ((wav(), 200), (b"RIFFheard", 400), (b"heard", 415)):
+            answer = httpx.post(
+                f"http://127.0.0.1:{port}/tag",
+                files={"file": ("private.wav", content, "audio/wav")},
+                headers={"authorization": f"Bearer {key}"},
+                trust_env=False,
+            )
+            assert answer.status_code == status
+    lines = [str(line) for line in rest]
+    assert sum("'key': 'alice'" in line for line in lines) == 3
+    assert not [line for line in lines if any(each in line for each in (key, "private", "heard"))]
+
+
+def test_the_log_tells_where_the_model_runs(
+    tiny_graph: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "service.api.state")
+    with running(settings_for(tiny_graph, tmp_path)):
+        pass
+    (loaded,) = [getattr(each, FIELDS) for each in caplog.records if each.message == "loaded"]
+    assert loaded["provider"] == "CPUExecutionProvider"
+
+
+def test_listening_beyond_loopback_without_keys_is_warned_of(
+    tiny_graph: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    keys = tmp_path / "keys"
+    keys.write_text(f"alice:{digest_of('attloc_of_alice')}\n")
+    create_app(settings_for(tiny_graph, tmp_path, host="127.0.0.1"))
+    create_app(settings_for(tiny_graph, tmp_path, host="0.0.0.0", api_keys_file=keys))
+    assert "API keys" not in caplog.text
+    create_app(settings_for(tiny_graph, tmp_path, host="0.0.0.0"))
+    assert "listening on 0.0.0.0 without API keys" in caplog.text
 
 
 def test_what_clients_do_wrong_is_no_error_of_the_service(tiny_graph: Path, tmp_path: Path) -> None:
