@@ -57,5 +57,5 @@ $(VENV)/.serve: pyproject.toml Makefile | $(VENV)/bin/python
 	touch $@
 
 $(VENV)/.dev: pyproject.toml Makefile | $(VENV)/bin/python
-	$(PIP) --editable '.[cpu,postgres,archive,train,dev]'
+	$(PIP) --editable '.[cpu,postgres,archive,otel,train,dev]'
 	touch $@ $(VENV)/.serve

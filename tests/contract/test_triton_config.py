@@ -12,7 +12,7 @@ import pytest
 
 from model_export.graph.triton import write_entry
 
-PYTHON = os.environ.get("ATTLOC_TRITON_PYTHON", sys.executable)
+PYTHON = os.environ.get("TRITON_PYTHON", sys.executable)
 HAS_MESSAGES = subprocess.run(
     [PYTHON, "-c", "import tritonclient.grpc.model_config_pb2"], capture_output=True, check=False
 )

@@ -1,6 +1,6 @@
 """NVIDIA's own client, unchanged, against the running service.
 
-It lives in an environment of its own: name its interpreter in ATTLOC_TRITON_PYTHON, made by
+It lives in an environment of its own: name its interpreter in TRITON_PYTHON, made by
 `python -m venv DIR && DIR/bin/pip install 'tritonclient[http]'`.
 """
 
@@ -13,7 +13,7 @@ import pytest
 
 from tests.service.api.serving import running, settings_for
 
-PYTHON = os.environ.get("ATTLOC_TRITON_PYTHON", sys.executable)
+PYTHON = os.environ.get("TRITON_PYTHON", sys.executable)
 HAS_CLIENT = subprocess.run([PYTHON, "-c", "import tritonclient.http"], capture_output=True, check=False)
 
 

@@ -1,7 +1,7 @@
 """Localization figures against the tools of the field: the extra `eval`, in an environment of its own.
 
-They want pandas below 3. Without them these tests are skipped; the slow versions in
-test_localization_metrics.py hold the same figures everywhere.
+They want pandas below 3; `.ci/run` makes such an environment. Without them these tests are skipped; the slow
+versions in test_localization_metrics.py hold the same figures everywhere.
 """
 
 from dataclasses import replace
