@@ -18,7 +18,8 @@ from pathlib import Path
 
 import psutil
 
-from tests.benchmarks.report import ROOT, machine, say
+from tests.benchmarks import report
+from tests.benchmarks.report import ROOT, graph_version, machine, say
 
 OUT = ROOT / "docs/benchmarks.md"
 HEAD = """# Benchmarks
@@ -43,6 +44,9 @@ def run(name: str, arguments: Sequence[str]) -> tuple[str, bool]:
     """(the section, whether its command succeeded)."""
     command = ["python", "-m", f"tests.benchmarks.{name}", *arguments]
     about, (busy, ours) = machine(), processor_s()
+    if not name.startswith("timeline"):
+        graph = report.arguments(None).parse_known_args(arguments)[0].graph
+        about += f"; graph {graph_version(graph)}"
     done = subprocess.run([sys.executable, *command[1:]], cwd=ROOT, capture_output=True, text=True)
     text = done.stdout.strip()
     busy_after, ours_after = processor_s()
