@@ -123,6 +123,11 @@ class Memory:
             self.megabytes.append(self._target.memory_mb())
 
 
+def missed(load: Load, probe: str) -> int:
+    """How often a probe was answered otherwise than 200, or not at all."""
+    return round(PROBES_PER_S * load.seconds) - len(load.of(probe).good)
+
+
 def curve(target: Target, peak: float, *, seconds: float) -> str:
     """The table of latencies against load."""
     rows: list[list[object]] = []
@@ -134,6 +139,7 @@ def curve(target: Target, peak: float, *, seconds: float) -> str:
             [
                 f"{share:.2f}", share * peak, tags.rate, f"{100 * refused / len(tags.answers):.1f} %",
                 *(tags.latency_ms(q) for q in (0.5, 0.95, 0.99)), load.of("/health/ready").latency_ms(0.99),
+                sum(missed(load, probe) for probe in PROBES),
             ]
         )  # fmt: skip
     head = [
@@ -145,6 +151,7 @@ def curve(target: Target, peak: float, *, seconds: float) -> str:
         "p95 ms",
         "p99 ms",
         "ready p99 ms",
+        "probes missed",
     ]
     return table(head, rows)
 
@@ -154,7 +161,7 @@ def overload(target: Target, peak: float, *, seconds: float) -> str:
     with Memory(target) as memory:
         load = offer(target, 2 * peak, seconds=seconds)
     tags = load.of("tag")
-    other = {status: count for status, count in load.statuses().items() if status not in (200, 503)}
+    other = {status: count for status, count in tags.statuses().items() if status not in (200, 503)}
     kept = promises(tags)
     settled = memory.megabytes[len(memory.megabytes) // 4 :]
     lines = [
@@ -165,7 +172,8 @@ def overload(target: Target, peak: float, *, seconds: float) -> str:
         f"- Errors other than 503: {other or 'none'}; not sent for want of connections: {load.unsent}",
     ]
     lines += [
-        f"- `{probe}` p99 in ms: {verdict(load.of(probe).latency_ms(0.99), 50, at_most=True)}"
+        f"- `{probe}` p99 in ms: {verdict(load.of(probe).latency_ms(0.99), 50, at_most=True)}; "
+        f"other than 200 or not answered: {verdict(missed(load, probe), 0, at_most=True)}"
         for probe in PROBES
     ]
     if kept is not None:
