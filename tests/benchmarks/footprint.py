@@ -58,7 +58,7 @@ def hour(target: Target, path: Path, content_type: str) -> tuple[float, float, f
     """(seconds, megabytes before, most megabytes) of an hour-long file in one request."""
     before = target.memory_mb()
     connection = HTTPConnection("127.0.0.1", target.port, timeout=900)
-    with Memory(target) as memory, path.open("rb") as file:
+    with Memory(target, every_s=0.05) as memory, path.open("rb") as file:
         begun = time.monotonic()
         query = f"/tag?include=curves&resolution=1&source={path.suffix[1:]}"
         connection.request("POST", query, file, {"Content-Type": content_type})

@@ -102,10 +102,11 @@ def within_two(factors: list[float]) -> float:
 
 
 class Memory:
-    """Reads a target's memory once a second while the block runs."""
+    """Reads a target's memory every so many seconds while the block runs."""
 
-    def __init__(self, target: Target) -> None:
+    def __init__(self, target: Target, every_s: float = 1.0) -> None:
         self._target = target
+        self._every_s = every_s
         self._over = threading.Event()
         self.megabytes: list[float] = []
         self._thread = threading.Thread(target=self._read)
@@ -119,7 +120,7 @@ class Memory:
         self._thread.join()
 
     def _read(self) -> None:
-        while not self._over.wait(1.0):
+        while not self._over.wait(self._every_s):
             self.megabytes.append(self._target.memory_mb())
 
 
