@@ -8,7 +8,7 @@ one and with two workers; what counts is the better. The peers answer the clip's
 answers tags, chunks and events, and also stores them (its first row) as no peer does.
 
 Throughput is that of eight callers at once. The p99 is taken in an open loop at 70 % of each own capacity,
-and once more of the service at 70 % of the best peer's.
+and once more of the service at 70 % of the best peer's. Both are medians of the rounds.
 """
 
 import argparse
@@ -142,6 +142,15 @@ PEERS = (
 )
 
 
+Paced = tuple[float, float, int]  # p50, p99 in milliseconds, and how many were not answered 200
+
+
+def median_of(paced: Sequence[Paced]) -> Paced:
+    """Of several rounds; of the refused, all."""
+    p50, p99, refused = zip(*paced, strict=True)
+    return statistics.median(p50), statistics.median(p99), sum(refused)
+
+
 @dataclass
 class Contender:
     """A server in one set-up, and what it did, a value a round."""
@@ -151,7 +160,7 @@ class Contender:
     start: Callable[[], AbstractContextManager[Target]]
     per_s: list[float] = field(default_factory=list)
     cpu_ms: list[float] = field(default_factory=list)
-    paced: tuple[float, float, int] = (0.0, 0.0, 0)
+    paced: list[Paced] = field(default_factory=list)
 
     @property
     def rate(self) -> float:
@@ -167,8 +176,8 @@ class Contender:
             self.cpu_ms.append(1000 * (target.cpu_s() - before) / len(load.answers))
             target.ensure(set(load.statuses()) == {200}, (self.name, load.statuses()))
 
-    def pace(self, rate: float, seconds: float) -> tuple[float, float, int]:
-        """(p50, p99) in milliseconds at an offered rate, and how many were not answered 200."""
+    def pace(self, rate: float, seconds: float) -> Paced:
+        """What comes of a given rate."""
         with self.start() as target, Client(target.port) as client:
             client.closed([self.data], connections=CLIENTS, seconds=1.0)
             load = client.open(evenly(rate, seconds, "tag", self.data, seed=2), seconds=seconds)
@@ -211,21 +220,24 @@ def contenders(cache: Path, graph: Path, folder: Path, peers: Sequence[Peer]) ->
     return ours + theirs
 
 
-def report(found: list[Contender], own_at_theirs: tuple[float, float, int]) -> str:
-    """The table, and what is asked of it."""
-    rows = [[one.name, one.rate, statistics.median(one.cpu_ms), LOAD * one.rate, *one.paced] for one in found]
-    best = max(found[2:], key=lambda one: one.rate)
+def report(found: list[Contender], best: Contender, own_at_theirs: Paced) -> str:
+    """The table, and what is asked of it; `best` is the peer of the highest rate."""
+    rows = [
+        [one.name, one.rate, statistics.median(one.cpu_ms), LOAD * one.rate, *median_of(one.paced)]
+        for one in found
+    ]
     rows.append(["this service, at the best peer's load", "-", "-", LOAD * best.rate, *own_at_theirs])
     head = ["", "per s", "CPU ms each", "open loop at, per s", "p50 ms", "p99 ms", "refused"]
-    least = min(one.paced[1] for one in found[2:])
+    own_p99, best_p99 = median_of(found[0].paced)[1], median_of(best.paced)[1]
+    least = min(median_of(one.paced)[1] for one in found[2:])
     return "\n".join(
         [
             table(head, rows),
             f"- Throughput over the best peer's ({best.name}): "
             f"{verdict(found[0].rate / best.rate, 1.0, at_most=False)}, with `store=false` "
             f"{found[1].rate / best.rate:.2f}",
-            f"- p99 over the lowest of the peers: {verdict(found[0].paced[1] / least, 1.0, at_most=True)}, "
-            f"at the best peer's load {own_at_theirs[1] / best.paced[1]:.2f} of that peer's",
+            f"- p99 over the lowest of the peers: {verdict(own_p99 / least, 1.0, at_most=True)}, "
+            f"at the best peer's load {own_at_theirs[1] / best_p99:.2f} of that peer's",
         ]
     )
 
@@ -260,10 +272,13 @@ def main() -> None:
         for _ in range(options.rounds - 1):
             for one in found:
                 one.race(options.seconds)
-        for one in found:
-            one.paced = one.pace(LOAD * one.rate, 2 * options.seconds)
         best = max(found[2:], key=lambda one: one.rate)
-        say(report(found, found[0].pace(LOAD * best.rate, 2 * options.seconds)))
+        own_at_theirs = []
+        for _ in range(options.rounds):
+            for one in found:
+                one.paced.append(one.pace(LOAD * one.rate, 2 * options.seconds))
+            own_at_theirs.append(found[0].pace(LOAD * best.rate, 2 * options.seconds))
+        say(report(found, best, median_of(own_at_theirs)))
 
 
 if __name__ == "__main__":
