@@ -106,7 +106,7 @@ def post_all(
 
 
 def main() -> None:
-    """Post as many as asked; exit status 1 where an answer was wrong or memory grew."""
+    """Post as many as asked; exit status 1 where an answer was wrong, memory grew or decoders stayed dead."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -157,7 +157,11 @@ def main() -> None:
     for each_wrong in tally.wrong[:20]:
         sys.stdout.write(each_wrong + "\n")
     broken = (
-        tally.wrong or grown > GROWTH_BYTES or set(sound.statuses) != {200} or tally.slowest_s > LONGEST_S
+        tally.wrong
+        or grown > GROWTH_BYTES
+        or set(sound.statuses) != {200}
+        or tally.slowest_s > LONGEST_S
+        or (sent and not replaced)
     )
     sys.exit(1 if broken else 0)
 
