@@ -75,10 +75,12 @@ def test_own_recordings_and_other_networks_are_called_what_they_are(
     assert "The network `my_net`." in unknown
 
 
-def test_the_shipped_card_is_what_is_rendered() -> None:
-    graph = Path("weights/att_loc_cgrnn.onnx")
-    page = (graph.parent / "MODEL_CARD.md").read_text(encoding="utf-8")
-    assert render(read_card(graph), file_version(graph)) == page
+@pytest.mark.parametrize("folder", ["weights", "weights/attention"])
+def test_the_shipped_card_is_what_is_rendered_of_a_revision_that_is_there(folder: str) -> None:
+    graph = Path(folder) / "att_loc_cgrnn.onnx"
+    card = read_card(graph)
+    assert render(card, file_version(graph)) == (graph.parent / "MODEL_CARD.md").read_text(encoding="utf-8")
+    assert not card.training["exported_by_revision"].endswith("-dirty")
 
 
 def test_what_it_began_with_is_told_with_its_licences(card: ModelCard) -> None:
