@@ -257,15 +257,20 @@ def _holds_mixtures(data: dict[str, Any]) -> bool:
 
 
 def _beginning(begun: dict[str, Any]) -> str:
-    """What its weights were before, as far back as is recorded."""
-    anew = f", {' and '.join(begun['anew'])} anew" if begun["anew"] else ""
-    sets = ", ".join(begun["data"].get("train", {})) or "sets that are not recorded"
-    text = (
-        f"It began with the weights of `{begun['from']}` (version `{begun['version']}`){anew}, which had "
-        f"learned from {sets}: of that, too, something is in it."
+    """What its weights were before, as far back as is recorded, the latest first."""
+    lines = []
+    while begun:
+        anew = f", {' and '.join(begun['anew'])} anew" if begun["anew"] else ""
+        sets = ", ".join(begun["data"].get("train", {})) or "sets that are not recorded"
+        lines.append(
+            f"- `{begun['from']}` (version `{begun['version']}`){anew}, which had learned from {sets}"
+        )
+        begun = begun["data"].get(BEGUN_KEY, {})
+    told = (
+        "It began with the weights of the first of these, each of them with those of the next, and something "
+        "of all is in it:"
     )
-    before = begun["data"].get(BEGUN_KEY)
-    return f"{text} Before that: {_beginning(before)}" if before else text
+    return "\n".join([told, "", *lines])
 
 
 def _brief(value: Any) -> str:

@@ -95,9 +95,9 @@ def test_what_it_began_with_is_told_with_its_licences(card: ModelCard) -> None:
     page = render(replace(card, training=card.training | {"data": data}), "0")
     assert "Whatever these do not hold was not learned" not in page
     assert (
-        "weights of `att_loc_cgrnn.onnx` (version `c24181985aa4`), attention anew, which had learned" in page
-    )
-    assert "Before that: It began with the weights of `older.ckpt`" in page
+        "- `att_loc_cgrnn.onnx` (version `c24181985aa4`), attention anew, which had learned from hard\n"
+        "- `older.ckpt` (version `000000000000`), which had learned from early\n"
+    ) in page
     assert "train --train data/a-set --start-from att_loc_cgrnn.onnx --anew attention --config" in page
     assert "## Licences" in page
     own = {"train": {"a-set": OWN}, "begun": begun | {"data": {"train": {"mine": OWN}}}}
