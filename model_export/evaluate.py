@@ -162,9 +162,9 @@ def register(app: typer.Typer) -> None:
 
         Without sets, on data/validation-*.
         """
-        from model_export.evaluation.devices import table
+        from model_export.evaluation.devices import device_table
         from service.engine.bundle import Bundle
 
         bundle = Bundle.load(model, device="cpu")
         bundle.self_test()
-        typer.echo(table(bundle, mixtures or VALIDATION, limit))
+        typer.echo(device_table(bundle, mixtures or VALIDATION, limit))

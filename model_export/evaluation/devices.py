@@ -12,7 +12,8 @@ from scipy import signal
 from tqdm import tqdm
 
 from model_export.data.mixture_set import WeakSet, read_weak_set
-from model_export.metrics import average_precision, equal_error_rate, f1, mean_defined
+from model_export.evaluation.report import table
+from model_export.metrics import average_precision, equal_error_rate, f1, mean_defined, segment_counts
 from service.engine.bundle import Bundle
 
 Samples = NDArray[np.float64]
@@ -189,12 +190,11 @@ def measure(bundle: Bundle, chunks: WeakSet, device: Device, limit: int | None =
     )[:, scored].astype(np.float64)
     thresholds = np.array([card.tag_thresholds[codes[column]] for column in scored])
     active, columns = tags >= thresholds, range(len(scored))
-    counts = np.stack([active & present, active & ~present, ~active & present]).sum(axis=1)  # (3, labels)
     silent = ~present.any(axis=1)
     return DeviceFigures(
         equal_error_rate=mean_defined([equal_error_rate(present[:, i], tags[:, i]) for i in columns]),
         average_precision=mean_defined([average_precision(present[:, i], tags[:, i]) for i in columns]),
-        f1=mean_defined([f1(counts[:, i]) for i in columns]),
+        f1=mean_defined([f1(np.array(segment_counts(present[:, i], active[:, i]))) for i in columns]),
         claimed=float(active[silent].any(axis=1).mean()) if silent.any() else float("nan"),
     )
 
@@ -214,10 +214,9 @@ def _recorded(chunks: WeakSet, chunk: int, device: Device, rng: np.random.Genera
     return (np.round(heard * 32768) / 32768).astype(np.float32)
 
 
-def table(bundle: Bundle, folders: Sequence[Path], limit: int | None) -> str:
+def device_table(bundle: Bundle, folders: Sequence[Path], limit: int | None) -> str:
     """Markdown: a row a device and one of their mean, means over the sets."""
     sets = [read_weak_set(folder) for folder in folders]
-    lines = ["| recorded | equal error rate | mAP | F1 | silence given a label |", "|---|---|---|---|---|"]
     found = {
         name: _mean([astuple(measure(bundle, chunks, device, limit)) for chunks in sets])
         for name, device in tqdm(DEVICES.items(), unit="device", disable=None)
@@ -225,11 +224,8 @@ def table(bundle: Bundle, folders: Sequence[Path], limit: int | None) -> str:
     found["mean of the devices"] = _mean(
         [row for name, row in found.items() if DEVICES[name] is not as_it_is]
     )
-    lines += [
-        f"| {name} | {row[0]:.3f} | {row[1]:.3f} | {row[2]:.3f} | {row[3]:.2f} |"
-        for name, row in found.items()
-    ]
-    return "\n".join(lines)
+    rows = [(name, *(f"{value:.3f}" for value in row[:-1]), f"{row[-1]:.2f}") for name, row in found.items()]
+    return table(("recorded", "equal error rate", "mAP", "F1", "silence given a label"), rows)
 
 
 def _mean(rows: Sequence[tuple[float, ...]]) -> tuple[float, ...]:

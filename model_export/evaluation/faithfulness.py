@@ -122,8 +122,8 @@ def _silenced(
 
     Frames overlap, so a frame's own are the samples around its centre, a hop of them; the first and the
     last frame also have what precedes and follows. Silence is digital: it adds no sound of its own. But a
-    graph that raises quiet waveforms (`FrontEndConfig.least_peak`) raises what is left: with the loudest half
-    silenced, a quarter to two fifths of the chunks of the validation and test sets, by 20 dB at most.
+    graph that raises quiet waveforms (`FrontEndConfig.least_peak`) raises what is left where the loudest is
+    gone, as it would where it is served.
     """
     edges = (n_fft - hop) // 2 + hop * np.arange(len(frames) + 1)
     edges[0], edges[-1] = 0, len(waveform)

@@ -18,8 +18,9 @@ from pathlib import Path
 
 import psutil
 
+from model_export.graph.file import file_version
 from tests.benchmarks import report
-from tests.benchmarks.report import ROOT, graph_version, machine, say
+from tests.benchmarks.report import ROOT, machine, say
 
 OUT = ROOT / "docs/benchmarks.md"
 HEAD = """# Benchmarks
@@ -46,7 +47,7 @@ def run(name: str, arguments: Sequence[str]) -> tuple[str, bool]:
     about, (busy, ours) = machine(), processor_s()
     if not name.startswith("timeline"):
         graph = report.arguments(None).parse_known_args(arguments)[0].graph
-        about += f"; graph {graph_version(graph)}"
+        about += f"; graph {file_version(graph)}"
     done = subprocess.run([sys.executable, *command[1:]], cwd=ROOT, capture_output=True, text=True)
     text = done.stdout.strip()
     busy_after, ours_after = processor_s()

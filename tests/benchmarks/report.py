@@ -1,7 +1,6 @@
 """Tables in Markdown, and the machine they were measured on."""
 
 import argparse
-import hashlib
 import os
 import platform
 import sys
@@ -48,11 +47,6 @@ def machine() -> str:
         f"{now}; {usable_cpus()} cores of {name}, {memory_gb:.0f} GB; {platform.system()} "
         f"{platform.release()}, Python {platform.python_version()}, onnxruntime {version('onnxruntime')}"
     )
-
-
-def graph_version(graph: Path) -> str:
-    """As the service tells it."""
-    return hashlib.sha256(graph.read_bytes()).hexdigest()[:12]
 
 
 def say(text: str = "") -> None:

@@ -1,4 +1,4 @@
-"""What tests of training share: smaller sets, and what a run logged, no variation."""
+"""What tests of training share: smaller sets, what a run logged, and no variation."""
 
 import json
 from pathlib import Path
